@@ -1,0 +1,1 @@
+"""Pure vocabulary of the pipeline: records, shapes, tallies, histograms.  No clock, no I/O."""
