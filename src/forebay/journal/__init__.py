@@ -1,0 +1,1 @@
+"""The journal: the durable, ordered buffer between collectors and loaders."""

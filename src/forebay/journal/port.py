@@ -1,0 +1,110 @@
+"""What a journal promises, whichever system it runs on.
+
+- **Order**: records of one partition are read in the order of their offsets, which grow by one.
+- **Durability**: when an append's future has a result, its records survive the loss of power
+  (SQLite: fsynced; Kafka: on all in-sync replicas).  When it fails, the outcome is *unknown*:
+  the records may be there.
+- **Groups**: each partition has at most one owner in a consumer group.  A commit names the next
+  offset to be read, and always carries metadata, in one durable write.  A commit by someone who
+  has lost the partition raises Lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from ..errors import ForebayError
+
+
+class Lost(ForebayError):
+    """The partition is no longer ours: forget its state and poll."""
+
+
+class Message(NamedTuple):
+    """What is appended.  Messages of one key share a partition."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+class Partition(NamedTuple):
+    topic: str
+    number: int
+
+
+class Fetched(NamedTuple):
+    """A record as read back; `appended` is the journal's clock, in ms since the epoch."""
+
+    offset: int
+    appended: int
+    value: bytes
+
+
+class Commit(NamedTuple):
+    """Everything below `offset` is done; `metadata` is the consumer's own text."""
+
+    offset: int
+    metadata: str
+
+
+class Bounds(NamedTuple):
+    """Offsets from `low` (kept longest) to `high` (next to be appended)."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A partition that has just become ours.  `topic_id` tells a recreated topic from its forerunner."""
+
+    partition: Partition
+    topic_id: str
+    committed: Commit | None
+    bounds: Bounds
+
+
+@dataclass(slots=True)
+class Polled:
+    """What happened since the last poll.  `dropped` comes before `assigned`, and both before `records`."""
+
+    dropped: list[Partition] = field(default_factory=list)
+    assigned: list[Assigned] = field(default_factory=list)
+    records: dict[Partition, list[Fetched]] = field(default_factory=dict)
+
+
+class Consumer(Protocol):
+    """One member of a group; used from one thread."""
+
+    def poll(self, timeout: float, paused: frozenset[Partition] = frozenset()) -> Polled:
+        """Wait up to `timeout` seconds for news; partitions in `paused` deliver no records."""
+
+    def commit(self, partition: Partition, offset: int, metadata: str) -> None:
+        """Durable when it returns.  Raises Lost, or RetryLater with unknown outcome."""
+
+    def close(self) -> None:
+        """Leave the group; commits nothing."""
+
+
+class Journal(Protocol):
+    def append(self, messages: Sequence[Message]) -> Future[None]:
+        """Durable, in this order, when the future has a result; RetryLater (outcome unknown) otherwise."""
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer: ...
+
+    def partitions(self, topic: str) -> list[Partition]: ...
+
+    def topic_id(self, topic: str) -> str: ...
+
+    def bounds(self, partition: Partition) -> Bounds: ...
+
+    def committed(self, group: str, partition: Partition) -> Commit | None: ...
+
+    def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
+        """Records from `first` on: as many as both limits allow, at least one if there is one."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,169 @@
+"""A range of the log → one block for the store: decode, recognise repeats, fold, keep the ledger.
+
+Pure: the same records under the same seen sequences give the same block, whoever builds it and
+whenever.  That is what lets a restart replay a range and send equal rows under the same token.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ..core.record import Report, columns_of, decode
+from ..core.tally import Tallies, fold
+from ..errors import RejectRecord
+from ..journal.port import Fetched
+from ..store.port import AgentKey, Origin, Row
+from .sequences import MAX_INTERVALS, NONE, Sequences, add, to_text
+
+GraphKey = tuple[str, str]
+NOBODY: GraphKey = ("", "")
+"""Whom a record belongs to that could not be decoded."""
+
+MINUTES_A_DAY = 1440
+
+
+@dataclass(slots=True)
+class _Account:
+    """What became of one graph's records in a range."""
+
+    records: int = 0
+    repeats: int = 0
+    repeat_requests: int = 0
+    rows: int = 0
+    tallies: Tallies = field(default_factory=dict)
+    landed: int = 0
+    days: Counter[int] = field(default_factory=Counter)
+    minutes: list[int] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
+    adjusted: Counter[str] = field(default_factory=Counter)
+    dead: list[tuple[Fetched, RejectRecord]] = field(default_factory=list)
+    source: str = ""
+    seen: dict[str, tuple[Sequences, Sequences]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows for the landing table, the token that names them, and what the next range must know."""
+
+    rows: list[Row]
+    token: str
+    seen: dict[AgentKey, Sequences]
+    records: int
+    requests: int
+    dead_letters: int
+
+
+def token(origin: Origin, first: int, end: int) -> str:
+    """Names the range [first, end) of one partition of one topic's incarnation in one epoch."""
+    return f"{origin.pipeline}|{origin.topic_id}|{origin.partition}|{first}-{end - 1}|{origin.epoch}"
+
+
+def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Sequences]) -> Block:
+    """The block of these records: consecutive offsets of one partition, at least one."""
+    accounts: dict[GraphKey, _Account] = {}
+    rows: dict[tuple[str, ...], Row] = {}
+    for fetched in records:
+        try:
+            record = decode(fetched.value)
+        except RejectRecord as exc:
+            account = accounts.setdefault(NOBODY, _Account())
+            account.records += 1
+            account.dead.append((fetched, exc))
+            continue
+        account = accounts.setdefault((record.org, record.graph), _Account())
+        account.records += 1
+        if isinstance(record, Report):
+            _take(account, record, fetched, seen)
+        else:
+            # Published again and again: the last copy in a range says all that the others say.
+            rows[type(record).__name__, record.org, record.graph, record.id] = msgspec.structs.asdict(record) | {
+                "record": record.__struct_config__.tag
+            }
+    out = list(rows.values())
+    for (org, graph), account in accounts.items():
+        graph_row: Row = {"org": org, "graph": graph, "source": account.source}
+        if account.tallies:
+            out.append({"record": "tallies", "v": 1, **graph_row, **columns_of(account.tallies)})
+        out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
+    return Block(
+        rows=out,
+        token=token(origin, records[0].offset, records[-1].offset + 1),
+        seen={
+            (org, graph, agent): after
+            for (org, graph), account in accounts.items()
+            for agent, (_, after) in account.seen.items()
+        },
+        records=len(records),
+        requests=sum(account.landed for account in accounts.values()),
+        dead_letters=sum(len(account.dead) for account in accounts.values()),
+    )
+
+
+def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[AgentKey, Sequences]) -> None:
+    requests = sum(report.requests)
+    if report.agent in account.seen:
+        before, held = account.seen[report.agent]
+    else:
+        before = held = seen.get((report.org, report.graph, report.agent), NONE)
+    after = add(held, report.sequence)
+    if after is None:
+        account.repeats += 1
+        account.repeat_requests += requests
+        return
+    if len(after) > MAX_INTERVALS:
+        message = f"agent {report.agent} left more than {MAX_INTERVALS} gaps in its sequence numbers"
+        account.dead.append((fetched, RejectRecord("sequence_gaps", message)))
+        return
+    account.seen[report.agent] = (before, after)
+    account.source = report.source
+    account.rows += len(report.minute)
+    account.landed += requests
+    account.lost.update(report.lost)
+    account.adjusted.update(report.adjusted)
+    days = account.days
+    for minute, count in zip(report.minute, report.requests, strict=True):
+        days[minute // MINUTES_A_DAY] += count
+    if report.minute:
+        account.minutes += (min(report.minute), max(report.minute))
+    fold(account.tallies, report.rows())
+
+
+def _range(origin: Origin, records: Sequence[Fetched]) -> Row:
+    return {
+        "pipeline": origin.pipeline,
+        "topic": origin.topic,
+        "topic_id": origin.topic_id,
+        "partition": origin.partition,
+        "epoch": origin.epoch,
+        "first_offset": records[0].offset,
+        "last_offset": records[-1].offset,
+        "first_appended": records[0].appended,
+        "last_appended": records[-1].appended,
+    }
+
+
+def _ledger(account: _Account) -> Row:
+    return {
+        "records": account.records,
+        "repeats": account.repeats,
+        "repeat_requests": account.repeat_requests,
+        "tallies": account.rows,
+        "landed_requests": account.landed,
+        "day_requests": dict(account.days),
+        "first_minute": min(account.minutes, default=0),
+        "last_minute": max(account.minutes, default=0),
+        "lost": dict(account.lost),
+        "adjusted": dict(account.adjusted),
+        "seen_agent": list(account.seen),
+        "seen_before": [to_text(before) for before, _ in account.seen.values()],
+        "seen_after": [to_text(after) for _, after in account.seen.values()],
+        "dead_offset": [fetched.offset for fetched, _ in account.dead],
+        "dead_appended": [fetched.appended for fetched, _ in account.dead],
+        "dead_reason": [exc.reason for _, exc in account.dead],
+        "dead_message": [str(exc) for _, exc in account.dead],
+        "dead_raw": [fetched.value for fetched, _ in account.dead],
+    }

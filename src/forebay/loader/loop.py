@@ -1,0 +1,169 @@
+"""The exactly-once loop.
+
+For each partition, in this order and never another:
+1. *gather* records until a batch is worth inserting;
+2. *declare*: commit the end of what is done, with the next range as the commit's metadata;
+3. *insert* the range's block under the token that names the range;
+4. *confirm*: the next commit, which declares the next range, or none when there is nothing.
+
+Whoever gets the partition after a crash reads the commit: if a range is declared, exactly this
+range is read and inserted again, under the same token, which the store takes for what it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import RetryLater, Stop
+from ..journal.port import Assigned, Consumer, Fetched, Journal, Lost, Partition
+from ..steps import reached
+from ..store.port import AgentKey, Origin, Store
+from .block import Block, build
+from .intent import Range, from_metadata, to_metadata
+from .pace import Pace
+from .sequences import Sequences, from_text
+
+
+@dataclass(slots=True)
+class _Held:
+    """A partition that is ours."""
+
+    partition: Partition
+    origin: Origin
+    next: int  # everything below is in the store
+    declared: Range | None
+    confirmed: bool
+    seen: dict[AgentKey, Sequences]
+    buffer: list[Fetched] = field(default_factory=list)
+    size: int = 0
+    since: float = 0.0  # when the oldest record of the buffer was gathered
+    block: Block | None = None  # built for the declared range, insert not yet known to have worked
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the loader did since it started; read by `status`."""
+
+    records: int = 0
+    requests: int = 0
+    dead_letters: int = 0
+    inserts: int = 0
+    trouble: str = ""  # why the last attempt failed; empty when it worked
+
+
+class Loader:
+    """Runs the loop over every partition that the consumer is given.  Used from one thread."""
+
+    def __init__(self, consumer: Consumer, store: Store, pipeline: str, pace: Pace, clock: Callable[[], float]) -> None:
+        self._consumer = consumer
+        self._store = store
+        self._pipeline = pipeline
+        self._pace = pace
+        self._clock = clock
+        self._held: dict[Partition, _Held] = {}
+        self.progress = Progress()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Until `stopping` is set; what is declared and not inserted then is replayed at the next start."""
+        while not stopping.is_set():
+            try:
+                self.step()
+                self.progress.trouble = ""
+            except RetryLater as exc:
+                self.progress.trouble = str(exc)
+                stopping.wait(exc.retry_after)
+        self._consumer.close()
+
+    def drain(self) -> None:
+        """Load and confirm everything that is in the journal now."""
+        while self.step(final=True):
+            pass
+
+    def step(self, final: bool = False) -> bool:
+        """Poll once, and bring each partition as far as it goes.  False when there was nothing to do."""
+        full = frozenset(held.partition for held in self._held.values() if self._pace.full(held.size))
+        busy = any(held.buffer or not held.confirmed for held in self._held.values())
+        polled = self._consumer.poll(0.0 if final else self._pace.wait(busy), paused=full)
+        for partition in polled.dropped:
+            self._held.pop(partition, None)
+        for assigned in polled.assigned:
+            self._held[assigned.partition] = self._take_over(assigned)
+        for partition, records in polled.records.items():
+            self._gather(self._held[partition], records)
+        for held in list(self._held.values()):
+            try:
+                self._advance(held, final)
+            except Lost:
+                self._held.pop(held.partition, None)
+        return bool(polled.assigned or polled.records or any(held.buffer for held in self._held.values()))
+
+    def _take_over(self, assigned: Assigned) -> _Held:
+        topic, number = assigned.partition
+        origin = Origin(self._pipeline, topic, assigned.topic_id, number)
+        committed = assigned.committed
+        start = committed.offset if committed else assigned.bounds.low
+        if not assigned.bounds.low <= start <= assigned.bounds.high:
+            low, high = assigned.bounds
+            raise Stop(f"{topic}[{number}] holds offsets {low} to {high}, the loader stands at {start}: data was lost")
+        declared = from_metadata(committed.metadata, assigned.topic_id, origin.epoch) if committed else None
+        end = declared.end if declared else start
+        seen = {}
+        for key, state in self._store.seen(origin).items():
+            if state.last >= end or state.first < start <= state.last:
+                raise Stop(f"the store is ahead of {topic}[{number}]: it has offset {state.last}, committed is {start}")
+            seen[key] = from_text(state.after if state.last < start else state.before)
+        return _Held(assigned.partition, origin, start, declared, confirmed=declared is None, seen=seen)
+
+    def _gather(self, held: _Held, records: Sequence[Fetched]) -> None:
+        if not held.buffer:
+            held.since = self._clock()
+        held.buffer += records
+        held.size += sum(len(record.value) for record in records)
+
+    def _advance(self, held: _Held, final: bool) -> None:
+        if held.declared is None:
+            if held.buffer and (final or self._pace.ripe(held.size, self._clock() - held.since)):
+                reached("loader.gathered")
+                self._commit(held, Range(held.next, held.buffer[-1].offset + 1))
+                reached("loader.declared")
+            elif not held.confirmed and not held.buffer:
+                self._commit(held, None)
+        if held.declared is None or not held.buffer or held.buffer[-1].offset < held.declared.end - 1:
+            return  # a replay waits until its range is complete
+        self._insert(held, held.declared)
+
+    def _insert(self, held: _Held, declared: Range) -> None:
+        count = declared.end - declared.first
+        records = held.buffer[:count]
+        if records[0].offset != declared.first or records[-1].offset != declared.end - 1:
+            raise Stop(f"{held.partition.topic} lacks a part of the declared range {declared}: data was lost")
+        if held.block is None:
+            held.block = build(held.origin, records, held.seen)
+        reached("loader.prepared")
+        self._store.insert(held.block.rows, held.block.token)
+        reached("loader.inserted")
+        held.seen |= held.block.seen
+        self.progress.inserts += 1
+        self.progress.records += held.block.records
+        self.progress.requests += held.block.requests
+        self.progress.dead_letters += held.block.dead_letters
+        held.block, held.declared, held.confirmed = None, None, False
+        held.next = declared.end
+        del held.buffer[:count]
+        held.size = sum(len(record.value) for record in held.buffer)
+        held.since = self._clock()
+
+    def _commit(self, held: _Held, declared: Range | None) -> None:
+        metadata = to_metadata(held.origin.topic_id, declared, held.origin.epoch)
+        self._consumer.commit(held.partition, held.next, metadata)
+        held.declared, held.confirmed = declared, True
+        if declared is None:
+            reached("loader.confirmed")
+
+
+def loaded_up_to(journal: Journal, group: str, partition: Partition) -> int:
+    """The offset below which everything is confirmed to be in the store."""
+    committed = journal.committed(group, partition)
+    return committed.offset if committed else journal.bounds(partition).low

@@ -1,0 +1,35 @@
+"""The named steps at which the fault tests kill a process.
+
+Each step stands where durable state has just changed or is just about to.  In production a
+step is one comparison; a fault test installs a hook that ends the process with SIGKILL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+STEPS = (
+    "journal.begun",  # a group of appends is in an open transaction
+    "journal.durable",  # it is fsynced, nobody has been told
+    "collector.received",  # a report is decoded, nothing is stored
+    "collector.appended",  # it is durable, the client has not been answered
+    "loader.gathered",  # a range is chosen, not yet declared
+    "loader.declared",  # the commit holds the intent
+    "loader.prepared",  # the block is built, nothing is sent
+    "loader.inserted",  # the store has the block, nothing is confirmed
+    "loader.confirmed",  # the commit confirms the range
+)
+
+_hook: Callable[[str], None] | None = None
+
+
+def reached(step: str) -> None:
+    """Tell the hook, if there is one."""
+    if _hook is not None:
+        _hook(step)
+
+
+def on_step(hook: Callable[[str], None] | None) -> None:
+    """Install a hook for this process; None takes it away."""
+    global _hook
+    _hook = hook

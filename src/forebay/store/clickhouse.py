@@ -1,0 +1,154 @@
+"""ClickHouse through clickhouse-connect: `chdb:PATH` runs the engine in this process, `http(s)://…` a server.
+
+Each insert is one Native block with one deduplication token, which every table behind the
+landing table's views checks for itself.  Settings whose defaults moved between versions are
+always sent.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.datatypes.registry import get_from_name
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.insert import InsertContext
+
+from ..errors import RetryLater, Stop
+from . import landing
+from .port import AgentKey, Origin, Row, Seen
+
+DATABASE = "forebay"
+
+# Codes that mean "later": overload, memory, network, failover, read-only, disk.
+# fmt: off
+LATER = frozenset((
+    3, 107, 159, 164, 198, 201, 202, 203, 209, 210, 236, 241, 242, 243, 244, 252, 254, 265, 279,
+    285, 286, 289, 290, 297, 319, 364, 384, 425, 999, 1000,
+))
+# fmt: on
+
+EXACT = {
+    "async_insert": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_deduplicate": 1,
+    "max_insert_threads": 1,
+    "wait_end_of_query": 1,
+}
+
+
+class ClickHouse:
+    """Implements `Store`.  Safe to share between threads; calls run one after the other."""
+
+    def __init__(self, dsn: str, database: str = DATABASE) -> None:
+        self._lock = threading.Lock()
+        self._database = database
+        self._client = self._connect(dsn)
+
+    def migrate(self) -> None:
+        scripts = sorted(importlib.resources.files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name)
+        done = {row["number"] for row in self.query("SELECT number FROM migrations")}
+        known = {int(script.name[:4]) for script in scripts if script.name.endswith(".sql")}
+        if done - known:
+            raise Stop(f"the store was made by a newer Forebay (migration {max(done)}): upgrade to open it")
+        self._command(landing.create_table())
+        for script in scripts:
+            number = script.name[:4]
+            if script.name.endswith(".sql") and int(number) not in done:
+                text = re.sub(r"--.*", "", script.read_text())
+                for statement in filter(None, map(str.strip, text.split(";"))):
+                    # A migration that was cut short goes on where it stopped.
+                    self._command(
+                        statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ").replace(
+                            "CREATE MATERIALIZED VIEW ", "CREATE MATERIALIZED VIEW IF NOT EXISTS "
+                        )
+                    )
+                self._command(f"INSERT INTO migrations VALUES ({int(number)})")
+        self._check_deduplication()
+
+    def insert(self, rows: Sequence[Row], token: str) -> None:
+        columns = sorted(set().union(*rows), key=list(landing.COLUMNS).index)
+        types = [landing.COLUMNS[column] for column in columns]
+        empty = [landing.empty_value(type_) for type_ in types]
+        data = [[row.get(column, value) for row in rows] for column, value in zip(columns, empty, strict=True)]
+        context = InsertContext(
+            f"{self._database}.landing",
+            columns,
+            [get_from_name(type_) for type_ in types],
+            data=data,
+            column_oriented=True,
+            settings={**EXACT, "insert_deduplication_token": token},
+        )
+        context.block_row_count = len(rows)  # one block, whatever its size: the token stands for all of it
+        self._run(lambda: self._client.data_insert(context))
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        result = self._run(lambda: self._client.query(sql, parameters=dict(parameters or {})))
+        return list(result.named_results())
+
+    def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
+        rows = self.query(
+            "SELECT org, graph, agent, first_offset, last_offset, before, after FROM seen_sequences FINAL"
+            " WHERE pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}",
+            {"pipeline": origin.pipeline, "topic_id": origin.topic_id, "partition": origin.partition},
+        )
+        return {
+            (row["org"], row["graph"], row["agent"]): Seen(
+                row["first_offset"], row["last_offset"], row["before"], row["after"]
+            )
+            for row in rows
+        }
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _connect(self, dsn: str) -> Client:
+        try:
+            if dsn.startswith("chdb:"):
+                path = Path(dsn.removeprefix("chdb:"))
+                client: Client = clickhouse_connect.get_client(interface="chdb", path=str(path))
+            else:
+                client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False)
+            client.command(f"CREATE DATABASE IF NOT EXISTS {self._database}")
+            client.database = self._database
+            client.command("CREATE TABLE IF NOT EXISTS migrations (number UInt32) ENGINE = MergeTree ORDER BY number")
+        except (ClickHouseError, OSError) as exc:
+            raise Stop(f"the store {dsn} cannot be opened: {_first_line(exc)}") from exc
+        return client
+
+    def _check_deduplication(self) -> None:
+        rows = self.query(
+            "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
+            " AND name != 'migrations' AND NOT match(engine_full, 'deduplication_window = [1-9]') ORDER BY name",
+            {"database": self._database},
+        )
+        if rows:
+            names = ", ".join(row["name"] for row in rows)
+            raise Stop(f"no deduplication window on {names}: a retry would count twice; recreate these tables")
+
+    def _command(self, sql: str) -> None:
+        self._run(lambda: self._client.command(sql))
+
+    def _run(self, call: Any) -> Any:
+        with self._lock:
+            try:
+                return call()
+            except (ClickHouseError, OSError) as exc:
+                raise _mapped(exc) from exc
+
+
+def _mapped(exc: Exception) -> RetryLater | Stop:
+    code = re.search(r"Code: (\d+)", str(exc))
+    if code is None or int(code[1]) in LATER:
+        return RetryLater(f"the store is not able to: {_first_line(exc)}", retry_after=1)
+    return Stop(f"the store refuses: {_first_line(exc)}")
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().splitlines()[0][:500] if str(exc).strip() else type(exc).__name__

@@ -1,0 +1,88 @@
+"""The landing table: where every block goes in, and from where the views fan it out.
+
+A row is a journal record as it is (its `record` says which kind), or one of the loader's own
+`range` rows, which say what became of a range of offsets.  Other pullers (ClickPipes, Kafka
+Connect, ClickHouse's Kafka engine) insert plain records and have no ledger.
+"""
+
+from __future__ import annotations
+
+_TALLY = {
+    "minute": "Array(UInt32)",
+    "schema_version": "Array(String)",
+    "shape": "Array(String)",
+    "client": "Array(String)",
+    "client_version": "Array(String)",
+    "status": "Array(UInt16)",
+    "requests": "Array(UInt64)",
+    "errors": "Array(UInt64)",
+    "duration": "Array(Map(UInt16, UInt64))",
+}
+_SHAPE = {
+    "id": "String",
+    "operation": "String",
+    "name": "String",
+    "type": "String",
+    "document": "String",
+    "invalid": "Bool",
+    "coverage": "Array(String)",
+    "kind": "Array(String)",
+    "coordinate": "Array(String)",
+    "named_type": "Array(String)",
+    "state": "Array(UInt8)",
+    "sdl": "String",
+}
+_RANGE = {
+    "pipeline": "String",
+    "topic": "String",
+    "topic_id": "String",
+    "partition": "UInt32",
+    "epoch": "UInt32",
+    "first_offset": "Int64",
+    "last_offset": "Int64",
+    "first_appended": "UInt64",
+    "last_appended": "UInt64",
+    "records": "UInt64",
+    "repeats": "UInt64",
+    "repeat_requests": "UInt64",
+    "tallies": "UInt64",
+    "landed_requests": "UInt64",
+    "day_requests": "Map(UInt16, UInt64)",
+    "first_minute": "UInt32",
+    "last_minute": "UInt32",
+    "lost": "Map(String, UInt64)",
+    "adjusted": "Map(String, UInt64)",
+    "seen_agent": "Array(String)",
+    "seen_before": "Array(String)",
+    "seen_after": "Array(String)",
+    "dead_offset": "Array(Int64)",
+    "dead_appended": "Array(UInt64)",
+    "dead_reason": "Array(String)",
+    "dead_message": "Array(String)",
+    "dead_raw": "Array(String)",
+}
+COLUMNS = {
+    "record": "LowCardinality(String)",
+    "v": "UInt8",
+    "org": "String",
+    "graph": "String",
+    "source": "String",
+    "received": "UInt64",
+    **_TALLY,
+    **_SHAPE,
+    **_RANGE,
+}
+"""Column → ClickHouse type, in the table's order."""
+
+
+def create_table() -> str:
+    """The landing table's definition: the engine keeps nothing, the views do."""
+    columns = ", ".join(f"`{name}` {type_}" for name, type_ in COLUMNS.items())
+    return f"CREATE TABLE IF NOT EXISTS landing ({columns}) ENGINE = Null"
+
+
+def empty_value(type_: str) -> object:
+    """What stands in a column that a row leaves out."""
+    if type_.startswith(("Array", "Map")):
+        return [] if type_.startswith("Array") else {}
+    return "" if "String" in type_ else 0
