@@ -4,6 +4,9 @@ The same string works in every client protocol.  Keys have ids, so that a new on
 tokens of the old ones stay valid until these are retired.  Keys come from a file that only its
 owner can read (created at the first start), or from `FOREBAY_SIGNING_KEYS`
 (`id:secret,id:secret`, the first one signs).
+
+A Cosmo router keeps the graph token that its control plane made if that one's secret is given in
+`FOREBAY_COSMO_JWT_SECRET`: such a token may write.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from .errors import ForebayError, Stop
 
 ISSUER = "forebay"
 AUDIENCE = "cosmo:graph-key"  # what Cosmo's own graph tokens carry; its routers pass any token on
 ENVIRONMENT = "FOREBAY_SIGNING_KEYS"
+COSMO_ENVIRONMENT = "FOREBAY_COSMO_JWT_SECRET"
 
 
 class Scope(StrEnum):
@@ -52,6 +58,7 @@ class SigningKeys:
 
     def __init__(self, keys: dict[str, str], path: Path | None = None) -> None:
         self._keys = keys
+        self._cosmo = os.environ.get(COSMO_ENVIRONMENT)
         self._path = path
         self._stamp = path.stat().st_mtime_ns if path else 0
 
@@ -89,20 +96,9 @@ class SigningKeys:
         if kind.lower() != "bearer" or not token:
             raise Denied("send `Authorization: Bearer <token>`; `forebay token create` makes one")
         try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            required = ["exp", "iss", "aud", "organization_id", "federated_graph_id", "scope"]
-            claims = jwt.decode(
-                token,
-                self._secret(key_id),
-                algorithms=["HS256"],
-                issuer=ISSUER,
-                audience=AUDIENCE,
-                options={"require": required},
-                leeway=30,
-            )
-            identity = Identity(
-                str(claims["organization_id"]), str(claims["federated_graph_id"]), Scope(claims["scope"])
-            )
+            claims = self._claims(token)
+            org, graph = str(claims["organization_id"]), str(claims["federated_graph_id"])
+            identity = Identity(org, graph, Scope(claims["scope"]))
         except jwt.ExpiredSignatureError:
             raise Denied("the token has expired: make a new one with `forebay token create`") from None
         except (jwt.PyJWTError, ValueError, OSError):
@@ -132,6 +128,17 @@ class SigningKeys:
 
     def ids(self) -> list[str]:
         return list(self._keys)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        named = ["aud", "organization_id", "federated_graph_id"]
+        if key_id is None and self._cosmo:
+            options: Options = {"require": named}
+            claims = jwt.decode(token, self._cosmo, algorithms=["HS256"], audience=AUDIENCE, options=options)
+            return claims | {"scope": Scope.WRITE}
+        options = {"require": [*named, "exp", "iss", "scope"]}
+        secret = self._secret(key_id)
+        return jwt.decode(token, secret, algorithms=["HS256"], issuer=ISSUER, audience=AUDIENCE, options=options)
 
     def _secret(self, key_id: str | None) -> str:
         if self._path is not None and (stamp := self._path.stat().st_mtime_ns) != self._stamp:

@@ -1,7 +1,7 @@
 """Sparse duration histograms with exponential buckets, mergeable by adding counts.
 
 Bucket b holds durations in (1.1^(b-1), 1.1^b] microseconds, clamped to 0…383: a relative
-error of at most 5 %, from 1 µs to over two hours.  These are the buckets of Apollo's usage
+error of at most 5 % above 1 µs, and no upper end that a request could reach.  These are the buckets of Apollo's usage
 reports, so theirs merge into ours without loss.
 """
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import RetryLater, Stop
-from ..journal.port import Assigned, Consumer, Fetched, Journal, Lost, Partition
+from ..journal.port import Assigned, Consumer, Fetched, Lost, Partition
 from ..steps import reached
 from ..store.port import AgentKey, Origin, Store
 from .block import Block, build
@@ -65,16 +65,16 @@ class Loader:
         self._held: dict[Partition, _Held] = {}
         self.progress = Progress()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Until `stopping` is set; what is declared and not inserted then is replayed at the next start."""
-        while not stopping.is_set():
+    def run_for(self, stopping: threading.Event, seconds: float) -> None:
+        """For a while, or until `stopping` is set.  What is declared and not inserted then is replayed later."""
+        until = self._clock() + seconds
+        while not stopping.is_set() and self._clock() < until:
             try:
                 self.step()
                 self.progress.trouble = ""
             except RetryLater as exc:
                 self.progress.trouble = str(exc)
                 stopping.wait(exc.retry_after)
-        self._consumer.close()
 
     def drain(self) -> None:
         """Load and confirm everything that is in the journal now."""
@@ -161,9 +161,3 @@ class Loader:
         held.declared, held.confirmed = declared, True
         if declared is None:
             reached("loader.confirmed")
-
-
-def loaded_up_to(journal: Journal, group: str, partition: Partition) -> int:
-    """The offset below which everything is confirmed to be in the store."""
-    committed = journal.committed(group, partition)
-    return committed.offset if committed else journal.bounds(partition).low

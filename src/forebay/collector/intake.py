@@ -1,0 +1,157 @@
+"""From a decoded report to durable records: the part that all protocols share.
+
+A report is acknowledged after one append that holds, in this order, the schemas and shapes that
+the log may not have, and the report.  A client that sends no identity lends the collector's own:
+each append gets the collector's next sequence, so that what the collector itself repeats counts
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..access import Identity
+from ..core.record import (
+    SCHEMAS,
+    SHAPES,
+    TALLIES,
+    Record,
+    Report,
+    SchemaColumns,
+    SchemaRecord,
+    ShapeColumns,
+    ShapeRecord,
+    TallyColumns,
+    encode,
+)
+from ..errors import RejectRecord
+from ..journal.port import Journal, Message
+from ..metrics import ADJUSTED, LOST, REPORTS, REQUESTS
+from ..steps import reached
+from .admission import Limits
+
+DAY = 86_400
+FUTURE_MINUTES = 10
+RETENTION_MINUTES = 90 * 1440
+REMEMBERED = 500_000
+"""Shapes and schemas of which the collector remembers that they were published today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A report as a protocol's decoder leaves it.  Without `agent` the collector lends its own."""
+
+    source: str
+    tallies: TallyColumns
+    shapes: Iterable[ShapeColumns] = ()
+    schemas: Iterable[SchemaColumns] = ()
+    agent: str = ""
+    sequence: int = 0
+    lost: dict[str, int] | None = None
+
+
+class Intake:
+    """Appends deliveries to the journal.  Used from one event loop."""
+
+    def __init__(self, journal: Journal, limits: Limits, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._limits = limits
+        self._clock = clock
+        self._agent = uuid.uuid4().hex
+        self._sequences: dict[Identity, int] = {}
+        self._published: dict[tuple[str, str, str], int] = {}  # (org, graph, id) → day
+
+    async def take(self, identity: Identity, delivery: Delivery) -> None:
+        """Durable when it returns.  RejectRecord for what can never be taken, RetryLater otherwise."""
+        reached("collector.received")
+        now = self._clock()
+        received = int(now * 1000)
+        stamp: dict[str, Any] = {
+            "org": identity.org,
+            "graph": identity.graph,
+            "source": delivery.source,
+            "received": received,
+        }
+        self._check_size(delivery)
+        day = int(now) // DAY
+        items: list[ShapeColumns | SchemaColumns] = [*delivery.schemas, *delivery.shapes]
+        fresh = [
+            (key, item) for item in items if self._published.get(key := (identity.org, identity.graph, item.id)) != day
+        ]
+        named = [_named(item, stamp) for _, item in fresh]
+        columns, adjusted = on_time(delivery.tallies, int(now) // 60)
+        agent, sequence = delivery.agent, delivery.sequence
+        if not agent:
+            agent, sequence = self._agent, self._sequences.get(identity, 0) + 1
+            self._sequences[identity] = sequence
+        report = Report(
+            agent=agent, sequence=sequence, lost=delivery.lost or {}, adjusted=adjusted, **_fields(columns), **stamp
+        )
+        await self._append([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
+        reached("collector.appended")
+        self._remember((key for key, _ in fresh), day)
+        self._count(delivery, report)
+
+    async def publish(self, identity: Identity, schema: SchemaColumns) -> None:
+        """Make a schema durable that was not part of a report."""
+        stamp = {"org": identity.org, "graph": identity.graph, "received": int(self._clock() * 1000)}
+        named = _named(schema, stamp | {"source": "published"})
+        await self._append([named], f"{identity.org}/{identity.graph}/")
+
+    async def _append(self, records: list[tuple[str, Record]], key: str) -> None:
+        messages = [Message(topic, key, encode(record)) for topic, record in records]
+        await asyncio.wrap_future(self._journal.append(messages))
+
+    def _check_size(self, delivery: Delivery) -> None:
+        entries = sum(len(shape.kind) for shape in delivery.shapes)
+        if max(entries, len(delivery.tallies.minute)) > self._limits.entries:
+            raise RejectRecord("too_large", f"more than {self._limits.entries} entries: send smaller reports")
+
+    def _remember(self, keys: Iterable[tuple[str, str, str]], day: int) -> None:
+        if len(self._published) > REMEMBERED:
+            self._published.clear()  # costs some records that say again what the log says already
+        self._published |= dict.fromkeys(keys, day)
+
+    def _count(self, delivery: Delivery, report: Report) -> None:
+        REPORTS.labels(delivery.source).inc()
+        REQUESTS.labels(delivery.source).inc(sum(report.requests))
+        for reason, count in report.lost.items():
+            LOST.labels(reason if reason in KNOWN_LOSSES else "other").inc(count)
+        for reason, count in report.adjusted.items():
+            ADJUSTED.labels(reason).inc(count)
+
+
+KNOWN_LOSSES = frozenset({"rejected", "memory", "analysis_queue_full", "closed"})
+"""Reasons become labels of a metric, so strangers may not make up new ones."""
+
+
+def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, int]]:
+    """Tallies with absurd minutes replaced by `now`, and how many were, by reason."""
+    if not tallies.minute or (now - RETENTION_MINUTES <= min(tallies.minute) <= max(tallies.minute) <= now + 10):
+        return tallies, {}
+    future = sum(minute > now + FUTURE_MINUTES for minute in tallies.minute)
+    past = sum(minute < now - RETENTION_MINUTES for minute in tallies.minute)
+    minutes = [m if now - RETENTION_MINUTES <= m <= now + FUTURE_MINUTES else now for m in tallies.minute]
+    adjusted = {"future": future, "past": past}
+    return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in adjusted.items() if n}
+
+
+def _named(item: ShapeColumns | SchemaColumns, stamp: dict[str, Any]) -> tuple[str, Record]:
+    """The record of a shape or schema with its topic; a shape must be what its id says."""
+    if isinstance(item, SchemaColumns):
+        return SCHEMAS, SchemaRecord(**_fields(item), **stamp)
+    if item.shape().id() != item.id:
+        raise RejectRecord("malformed", f"shape {item.id} is not the hash of its content")
+    return SHAPES, ShapeRecord(**_fields(item), **stamp)
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """A struct's fields as its base class declares them: a push has more than its tallies."""
+    base = next(base for base in (TallyColumns, ShapeColumns, SchemaColumns) if isinstance(struct, base))
+    return {name: getattr(struct, name) for name in base.__struct_fields__}

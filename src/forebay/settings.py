@@ -1,0 +1,62 @@
+"""Settings: one frozen dataclass per stage, each field with its default, unit and meaning.
+
+They are read once, at start, from `FOREBAY_<STAGE>_<FIELD>` in the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .errors import Stop
+
+S = TypeVar("S")
+
+
+def setting(default: float, unit: str, meaning: str) -> Any:
+    """A field whose unit and meaning the documentation takes from here."""
+    return dataclasses.field(default=default, metadata={"unit": unit, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSettings:
+    """What one report, and all that are taken in at once, may cost."""
+
+    compressed_mib: int = setting(16, "MiB", "largest body of a report as sent")
+    plain_mib: int = setting(64, "MiB", "largest body of a report once decompressed")
+    entries: int = setting(50_000, "entries", "most tallies, and most entries of shapes, in a report")
+    budget_mib: int = setting(512, "MiB", "all bodies that are being taken in at a time")
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """When the loader inserts."""
+
+    batch_mib: int = setting(8, "MiB", "records that fill a batch")
+    linger: float = setting(0.5, "s", "longest time that a record waits for a batch to fill")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """What the embedded journal keeps."""
+
+    retention: float = setting(7 * 86_400, "s", "how long records that are in the store are kept for `verify`")
+
+
+def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
+    """The settings of one stage; Stop names the variable that does not fit."""
+    stage = kind.__name__.removesuffix("Settings").upper()
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage's settings are a dataclass
+        name = f"FOREBAY_{stage}_{field.name.upper()}"
+        if (text := environment.get(name)) is not None:
+            try:
+                given[field.name] = type(field.default)(text)
+            except ValueError:
+                raise Stop(f"{name} is {text!r}, which is no number of {field.metadata['unit']}") from None
+            if given[field.name] <= 0:
+                raise Stop(f"{name} must be more than 0")
+    return kind(**given)

@@ -1,0 +1,21 @@
+"""Fixtures that every stage's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from forebay.store.clickhouse import ClickHouse
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """The real engine in this process: one for all tests, because chDB opens one path at a time.
+
+    Tests keep apart by their organisation or pipeline.
+    """
+    store = ClickHouse(f"chdb:{tmp_path_factory.mktemp('store')}")
+    store.migrate()
+    yield store
+    store.close()

@@ -1,0 +1,173 @@
+"""From the journal to the store every count lands once, wherever the loader is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reports import message, report
+
+from forebay.core.record import TALLIES, TOPICS
+from forebay.errors import Stop
+from forebay.journal.port import Message, Partition
+from forebay.journal.sqlite import SqliteJournal
+from forebay.loader.intent import Range, from_metadata, to_metadata
+from forebay.loader.loop import Loader
+from forebay.loader.pace import Pace
+from forebay.steps import STEPS, on_step
+from forebay.store.port import Store
+
+GROUP = "loaders"
+LOADER_STEPS = [step for step in STEPS if step.startswith("loader.")]
+runs = itertools.count()
+
+
+class Killed(BaseException):
+    """Ends the loader where it stands, as SIGKILL would; only the journal and the store remain."""
+
+
+@pytest.fixture(autouse=True)
+def no_hook() -> Iterator[None]:
+    yield
+    on_step(None)
+
+
+def loader_on(journal: SqliteJournal, store: Store, pipeline: str = "test") -> Loader:
+    return Loader(journal.consumer(GROUP, TOPICS), store, pipeline, Pace(batch_bytes=3_000), time.monotonic)
+
+
+def kill_at(step: str, occurrence: int) -> None:
+    left = occurrence
+
+    def hook(reached: str) -> None:
+        nonlocal left
+        if reached == step:
+            left -= 1
+            if left == 0:
+                raise Killed
+
+    on_step(hook)
+
+
+def landed(store: Store, org: str) -> dict[str, int]:
+    """What each table says of an organisation's requests."""
+    totals = {
+        table: store.query(f"SELECT sum(requests) AS n FROM {table} WHERE org = {{org:String}}", {"org": org})[0]["n"]
+        for table in ("requests_5m", "requests_1h", "requests_1d", "ledger")
+    }
+    days = "SELECT sum(arraySum(mapValues(day_requests))) AS n FROM ledger WHERE org = {org:String}"
+    return totals | {"days": store.query(days, {"org": org})[0]["n"]}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    log=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 8)), min_size=1, max_size=40),
+    kills=st.lists(st.tuples(st.sampled_from(LOADER_STEPS), st.integers(1, 3)), max_size=6),
+)
+def test_any_arrivals_repeats_kills_and_replays_count_each_report_once(
+    store: Store, log: list[tuple[str, int]], kills: list[tuple[str, int]]
+) -> None:
+    org = f"exactly-once-{next(runs)}"
+    now = int(time.time() * 1000)
+    weight = {"a": 1, "b": 100, "c": 10_000}
+    with tempfile.TemporaryDirectory() as folder:
+        journal = SqliteJournal(Path(folder) / "journal.sqlite3", TOPICS)
+        parts = [log[n::3] for n in range(3)]
+        attempts: list[tuple[str, int] | None] = [*kills, None]
+        for number, kill in enumerate(attempts):
+            for agent, sequence in parts[number] if number < len(parts) else ():
+                record = report(org, agent, sequence, requests=weight[agent] * sequence, received=now)
+                journal.append([message(record)]).result()
+            on_step(None)
+            if kill:
+                kill_at(*kill)
+            with contextlib.suppress(Killed):
+                loader_on(journal, store).drain()
+        on_step(None)
+        for part in parts[len(attempts) :]:
+            for agent, sequence in part:
+                record = report(org, agent, sequence, requests=weight[agent] * sequence, received=now)
+                journal.append([message(record)]).result()
+        loader_on(journal, store).drain()
+        journal.close()
+    expected = sum(weight[agent] * sequence for agent, sequence in set(log))
+    assert set(landed(store, org).values()) == {expected}
+    [ledger] = store.query(
+        "SELECT sum(repeat_requests) AS repeats, sum(records) AS records FROM ledger WHERE org = {org:String}",
+        {"org": org},
+    )
+    appended = sum(weight[agent] * sequence for agent, sequence in log)
+    assert (ledger["repeats"], ledger["records"]) == (appended - expected, len(log))
+
+
+@pytest.mark.parametrize("step", LOADER_STEPS)
+def test_killed_at_each_step_the_next_loader_goes_on_exactly(store: Store, tmp_path: Path, step: str) -> None:
+    org = f"killed-at-{step}"
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    now = int(time.time() * 1000)
+    for sequence in range(1, 31):
+        journal.append([message(report(org, "a", sequence, requests=sequence, received=now))]).result()
+    kill_at(step, 1)
+    with pytest.raises(Killed):
+        loader_on(journal, store).drain()
+    on_step(None)
+    loader_on(journal, store).drain()
+    assert set(landed(store, org).values()) == {sum(range(1, 31))}
+    journal.close()
+
+
+def test_without_the_token_a_replay_would_count_twice(store: Store, tmp_path: Path) -> None:
+    """The harness notices when the protocol is broken: another pipeline's token is another insert."""
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    journal.append([message(report("twice", "a", 1, requests=7, received=int(time.time() * 1000)))]).result()
+    kill_at("loader.inserted", 1)
+    with pytest.raises(Killed):
+        loader_on(journal, store, "one").drain()
+    on_step(None)
+    loader_on(journal, store, "two").drain()
+    assert landed(store, "twice")["requests_1d"] == 14
+    journal.close()
+
+
+def test_a_bad_record_does_not_hold_up_its_neighbours(store: Store, tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    good = report("poison", "a", 1, requests=7, received=int(time.time() * 1000))
+    journal.append([Message(TALLIES, "k", b"poison"), message(good), Message(TALLIES, "k", b"\x00")]).result()
+    loader_on(journal, store, "poisoned").drain()
+    assert set(landed(store, "poison").values()) == {7}
+    letters = store.query("SELECT offset, reason, raw FROM dead_letters WHERE pipeline = 'poisoned' ORDER BY offset")
+    assert [(letter["offset"], letter["reason"]) for letter in letters] == [(0, "undecodable"), (2, "undecodable")]
+    journal.close()
+
+
+def test_a_loader_that_finds_its_place_trimmed_away_stops_instead_of_going_on(store: Store, tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    partition = Partition(TALLIES, 0)
+    for sequence in (1, 2, 3):
+        journal.append([message(report("trimmed", "a", sequence))]).result()
+    topic_id = journal.topic_id(TALLIES)
+    journal.commit(GROUP, partition, 0, to_metadata(topic_id, None, 0))
+    journal.trim(partition, below=2, appended_before=2**62)
+    with pytest.raises(Stop, match="data was lost"):
+        loader_on(journal, store).drain()
+    journal.close()
+
+
+def test_an_intent_is_read_back_exactly_and_anything_else_is_refused() -> None:
+    text = to_metadata("topic-id", Range(5, 9), epoch=2)
+    assert from_metadata(text + "\0", "topic-id", 2) == Range(5, 9)
+    assert from_metadata(to_metadata("topic-id", None, 0), "topic-id", 0) is None
+    for bad in ("", "hello", text[:-1] + "x", text.replace("5-9", "5-8"), text + " trailing"):
+        with pytest.raises(Stop, match="not written by Forebay"):
+            from_metadata(bad, "topic-id", 2)
+    with pytest.raises(Stop, match="created again"):
+        from_metadata(text, "another", 2)
+    with pytest.raises(Stop, match="epoch"):
+        from_metadata(text, "topic-id", 3)

@@ -1,0 +1,48 @@
+"""Reports for tests: small, valid, and with totals that are easy to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forebay.core.coordinate import Entry, Kind
+from forebay.core.record import TALLIES, Record, Report, ShapeColumns, ShapeRecord, columns_of, encode
+from forebay.core.shape import OperationType, Shape, unique_entries
+from forebay.core.tally import Tallies
+from forebay.journal.port import Message
+
+RECEIVED = 1_795_000_000_000
+
+
+def minute_of(received: int) -> int:
+    return received // 60_000
+
+
+def shape(name: str, *coordinates: str) -> Shape:
+    """A query that uses these fields."""
+    entries = unique_entries(Entry(Kind.FIELD, coordinate) for coordinate in coordinates)
+    return Shape(operation=name, name=name, type=OperationType.QUERY, document="", entries=entries)
+
+
+def report(org: str, agent: str, sequence: int, requests: int = 1, graph: str = "g", **fields: Any) -> Report:
+    """A report of one tally (`tallies` for others) at `received`."""
+    received = fields.pop("received", RECEIVED)
+    tallies: Tallies = fields.pop("tallies", None) or {
+        (minute_of(received), "v", shape("Q").id(), fields.pop("client", "web"), "1", 200): (
+            requests,
+            0,
+            {10: requests},
+        )
+    }
+    columns: dict[str, Any] = dict(columns_of(tallies))
+    stamp: dict[str, Any] = {"org": org, "graph": graph, "source": "native", "received": received}
+    return Report(agent=agent, sequence=sequence, **columns, **stamp, **fields)
+
+
+def shape_record(org: str, of: Shape, graph: str = "g", received: int = RECEIVED) -> ShapeRecord:
+    columns = ShapeColumns.of(of)
+    fields: dict[str, Any] = {name: getattr(columns, name) for name in ShapeColumns.__struct_fields__}
+    return ShapeRecord(org=org, graph=graph, source="native", received=received, **fields)
+
+
+def message(record: Record, topic: str = TALLIES) -> Message:
+    return Message(topic, "key", encode(record))
