@@ -27,7 +27,7 @@ class CollectorSettings:
 
     compressed_mib: int = setting(16, "MiB", "largest body of a report as sent")
     plain_mib: int = setting(64, "MiB", "largest body of a report once decompressed")
-    entries: int = setting(50_000, "entries", "most tallies, and most entries of shapes, in a report")
+    entries: int = setting(50_000, "tallies", "most tallies in a report")
     budget_mib: int = setting(512, "MiB", "all bodies that are being taken in at a time")
 
 

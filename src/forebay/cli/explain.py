@@ -14,6 +14,7 @@ from rich.table import Table
 from ..agent.explain import explain as explained
 from ..agent.extract import Extractor
 from ..errors import Stop
+from .files import text_of
 
 
 def explain(
@@ -25,10 +26,10 @@ def explain(
 ) -> None:
     """Show what an operation would be recorded as: its shape, coordinates and states."""
     try:
-        extractor = Extractor(build_schema(_text(schema)))
+        extractor = Extractor(build_schema(text_of(schema)))
     except (GraphQLError, TypeError) as exc:
         raise Stop(f"{schema} is no valid schema: {exc}") from exc
-    answer = explained(extractor, _text(operation), _variables(variables), name)
+    answer = explained(extractor, text_of(operation), _variables(variables), name)
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
@@ -43,18 +44,11 @@ def explain(
     console.print(answer["document"], highlight=False, markup=False)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise Stop(f"{path} cannot be read: {exc}") from exc
-
-
 def _variables(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        variables = json.loads(_text(path))
+        variables = json.loads(text_of(path))
     except ValueError as exc:
         raise Stop(f"{path} is no JSON: {exc}") from exc
     if not isinstance(variables, dict):

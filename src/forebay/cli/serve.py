@@ -13,14 +13,16 @@ from ..datadir import DataDirectory, default_path, open_directory
 
 YEAR = 365 * 86_400
 PORT = 4610
+DATA = default_path()
 
 Data = Annotated[
-    Path, typer.Option(help="The data directory.", envvar="FOREBAY_DATA", show_default="the platform's user data directory")
+    Path,
+    typer.Option(help="The data directory.", envvar="FOREBAY_DATA", show_default="the platform's user data directory"),
 ]
 
 
 def up(
-    data: Data = default_path(),
+    data: Data = DATA,
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands tokens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
 ) -> None:

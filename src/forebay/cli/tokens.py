@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from ..access import Identity, Scope, SigningKeys
-from ..datadir import default_path, keys_path
+from ..datadir import keys_path
 from ..errors import Stop
-from .serve import Data
+from .serve import DATA, Data
 from .window import seconds
 
 app = typer.Typer(no_args_is_help=True, help="Make tokens, and rotate the keys that sign them.")
@@ -21,7 +21,7 @@ def create(
     graph: Annotated[str, typer.Option(help="Graph that the token speaks for.")],
     scope: Annotated[Scope, typer.Option(help="write: send reports; read: ask questions.")] = Scope.WRITE,
     ttl: Annotated[str, typer.Option(help="How long it is valid, like 90d or 12h.")] = "365d",
-    data: Data = default_path(),
+    data: Data = DATA,
 ) -> None:
     """Print a signed token.  The same string works in every client protocol."""
     for name, value in (("--org", org), ("--graph", graph)):
@@ -31,19 +31,19 @@ def create(
 
 
 @app.command()
-def rotate(data: Data = default_path()) -> None:
+def rotate(data: Data = DATA) -> None:
     """Sign with a new key from now on; tokens that exist stay valid."""
     typer.echo(f"signing with {_keys(data).rotate()}; retire an old key with `forebay token retire KEY`")
 
 
 @app.command()
-def keys(data: Data = default_path()) -> None:
+def keys(data: Data = DATA) -> None:
     """List the ids of the keys, the signing one first."""
     typer.echo("\n".join(_keys(data).ids()))
 
 
 @app.command()
-def retire(key: str, data: Data = default_path()) -> None:
+def retire(key: str, data: Data = DATA) -> None:
     """Forget a key: tokens that it signed are refused from now on."""
     _keys(data).retire(key)
     typer.echo(f"{key} is retired")

@@ -24,7 +24,7 @@ class Limits:
 
     compressed_bytes: int = 16 * MIB
     plain_bytes: int = 64 * MIB
-    entries: int = 50_000  # tallies and, apart from them, entries of shapes
+    entries: int = 50_000  # tallies; what shapes hold is bounded by the bytes
     budget_bytes: int = 512 * MIB
 
 

@@ -30,7 +30,7 @@ from ..errors import ForebayError, RejectRecord, RetryLater
 from ..journal.port import Journal
 from ..metrics import REFUSED
 from .admission import Admission, Limits
-from .intake import Delivery, Intake
+from .intake import Delivery, Intake, Named
 from .protocols import cosmo
 
 log = structlog.get_logger()
@@ -67,9 +67,10 @@ class Collector:
             identity = self._keys.verify(request.headers.get("authorization"), Scope.WRITE)
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
                 push = wire.decode(await self._json_body(request))
-                await self._intake.take(
-                    identity, Delivery("native", push, push.shapes, push.schemas, push.agent, push.sequence, push.lost)
-                )
+                items: list[SchemaColumns | ShapeColumns] = [*push.schemas, *push.shapes]
+                named: dict[str, Named] = {item.id: item for item in items}
+                delivery = Delivery("native", push, named, push.agent, push.sequence, push.lost)
+                await self._intake.take(identity, delivery)
         except (ForebayError, ClientDisconnect) as exc:
             return _native_refusal(exc)
         return _json({"accepted": True})
@@ -118,10 +119,10 @@ class Collector:
     async def _take_cosmo(self, identity: Identity, request: Request) -> None:
         body = await self._body(request)
         call, minute = cosmo.PATHS[request.url.path], int(self._clock()) // 60
-        batch = self._cosmo.batch(call, request.headers["content-type"], body, minute)
-        columns = msgspec.convert(columns_of(batch.tallies), TallyColumns)
-        shapes = [ShapeColumns.of(shape) for shape in batch.shapes.values()]
-        await self._intake.take(identity, Delivery("cosmo", columns, shapes))
+        codec = cosmo.codec_of(request.headers["content-type"]) or ""
+        batch = self._cosmo.batch(call, codec, body, minute)
+        columns = TallyColumns(**columns_of(batch.tallies))  # type: ignore[arg-type]  # its inverse
+        await self._intake.take(identity, Delivery("cosmo", columns, batch.shapes))
 
     async def _health(self, request: Request) -> Response:
         return _json({"status": "ok"})

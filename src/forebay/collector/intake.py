@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from ..core.record import (
     TallyColumns,
     encode,
 )
+from ..core.shape import Shape
 from ..errors import RejectRecord
 from ..journal.port import Journal, Message
 from ..metrics import ADJUSTED, LOST, REPORTS, REQUESTS
@@ -43,14 +44,20 @@ REMEMBERED = 500_000
 """Shapes and schemas of which the collector remembers that they were published today."""
 
 
+Named = SchemaColumns | ShapeColumns | Shape
+"""A Shape was made in this process; columns are a stranger's word, to be checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A report as a protocol's decoder leaves it.  Without `agent` the collector lends its own."""
+    """A report as a protocol's decoder leaves it.  Without `agent` the collector lends its own.
+
+    `named`: by id, the schemas and shapes that the tallies name and that came along.
+    """
 
     source: str
     tallies: TallyColumns
-    shapes: Iterable[ShapeColumns] = ()
-    schemas: Iterable[SchemaColumns] = ()
+    named: Mapping[str, Named]
     agent: str = ""
     sequence: int = 0
     lost: dict[str, int] | None = None
@@ -80,11 +87,12 @@ class Intake:
         }
         self._check_size(delivery)
         day = int(now) // DAY
-        items: list[ShapeColumns | SchemaColumns] = [*delivery.schemas, *delivery.shapes]
-        fresh = [
-            (key, item) for item in items if self._published.get(key := (identity.org, identity.graph, item.id)) != day
-        ]
-        named = [_named(item, stamp) for _, item in fresh]
+        fresh = {
+            key: item
+            for id_, item in delivery.named.items()
+            if self._published.get(key := (identity.org, identity.graph, id_)) != day
+        }
+        named = [_record_of(item, stamp) for item in fresh.values()]
         columns, adjusted = on_time(delivery.tallies, int(now) // 60)
         agent, sequence = delivery.agent, delivery.sequence
         if not agent:
@@ -95,23 +103,22 @@ class Intake:
         )
         await self._append([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
         reached("collector.appended")
-        self._remember((key for key, _ in fresh), day)
+        self._remember(fresh, day)
         self._count(delivery, report)
 
     async def publish(self, identity: Identity, schema: SchemaColumns) -> None:
         """Make a schema durable that was not part of a report."""
         stamp = {"org": identity.org, "graph": identity.graph, "received": int(self._clock() * 1000)}
-        named = _named(schema, stamp | {"source": "published"})
-        await self._append([named], f"{identity.org}/{identity.graph}/")
+        record = _record_of(schema, stamp | {"source": "published"})
+        await self._append([record], f"{identity.org}/{identity.graph}/")
 
     async def _append(self, records: list[tuple[str, Record]], key: str) -> None:
         messages = [Message(topic, key, encode(record)) for topic, record in records]
         await asyncio.wrap_future(self._journal.append(messages))
 
     def _check_size(self, delivery: Delivery) -> None:
-        entries = sum(len(shape.kind) for shape in delivery.shapes)
-        if max(entries, len(delivery.tallies.minute)) > self._limits.entries:
-            raise RejectRecord("too_large", f"more than {self._limits.entries} entries: send smaller reports")
+        if len(delivery.tallies.minute) > self._limits.entries:
+            raise RejectRecord("too_large", f"more than {self._limits.entries} tallies: send smaller reports")
 
     def _remember(self, keys: Iterable[tuple[str, str, str]], day: int) -> None:
         if len(self._published) > REMEMBERED:
@@ -142,10 +149,12 @@ def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, in
     return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in adjusted.items() if n}
 
 
-def _named(item: ShapeColumns | SchemaColumns, stamp: dict[str, Any]) -> tuple[str, Record]:
-    """The record of a shape or schema with its topic; a shape must be what its id says."""
+def _record_of(item: Named, stamp: dict[str, Any]) -> tuple[str, Record]:
+    """The item's record with its topic; a shape must be what its id says."""
     if isinstance(item, SchemaColumns):
         return SCHEMAS, SchemaRecord(**_fields(item), **stamp)
+    if isinstance(item, Shape):
+        return SHAPES, ShapeRecord(**_fields(ShapeColumns.of(item)), **stamp)
     if item.shape().id() != item.id:
         raise RejectRecord("malformed", f"shape {item.id} is not the hash of its content")
     return SHAPES, ShapeRecord(**_fields(item), **stamp)

@@ -1,0 +1,44 @@
+# Everything a fresh machine needs is installed by the targets themselves.
+.PHONY: install demo test check bench browser lock proto clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/forebay demo $(ARGS)
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check browser
+	$(BIN)/pytest
+
+bench: install
+	$(BIN)/python -m bench $(ONLY)
+
+# Chromium for the page's tests: the one that is there, else the system's package.
+browser:
+	@scripts/browser
+
+lock: install
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --quiet \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+proto: install
+	cd src && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. \
+		forebay/collector/protocols/cosmo.proto
+
+clean:
+	rm -rf .venv .kafka .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Inside the router or server: analyses operations, tallies their requests, exports the tallies."""

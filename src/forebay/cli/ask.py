@@ -1,0 +1,207 @@
+"""The questions, asked of a running Forebay through its JSON API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .api import Server
+from .files import text_of
+from .server_options import of_server
+from .tables import about, client, duration, percent, table, when
+
+WindowOption = Annotated[str, typer.Option(help="How far back, like 30d or 12h.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+MONTH = "30d"
+EXIT = {"safe": 0, "breaks": 1, "unknown": 3}
+
+schema = typer.Typer(no_args_is_help=True, help="Schemas of a graph.")
+
+
+@of_server
+def clients(
+    server: Server,
+    coordinate: Annotated[str, typer.Argument(help="Like User.email, Query.user(id:), Filter.tag or Role.ADMIN.")],
+    window: WindowOption = MONTH,
+    as_json: Json = False,
+) -> None:
+    """Which clients, versions and operations use this?"""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        rows = (
+            (
+                client(use["client"], use["client_version"]),
+                use["name"] or "(anonymous)",
+                ", ".join([*use["kinds"], *use["states"]]),
+                use["requests"],
+                use["errors"],
+                when(use["last_seen"]),
+            )
+            for use in answer["uses"]
+        )
+        table(console, "client operation used_as requests# errors# last_seen", rows, "nobody was seen using it")
+        if answer["known"] is False:
+            near = " or ".join(answer["suggestions"])
+            console.print(
+                f"{coordinate} is not in the schema{f'; did you mean {near}?' if near else ''}", style="yellow"
+            )
+
+    answer = server.get("clients", coordinate=coordinate, window=window)
+    _print(answer, as_json, show)
+
+
+@of_server
+def fields(
+    server: Server,
+    client: Annotated[str, typer.Option(help="The client's name; empty for those that give none.")],
+    version: Annotated[str | None, typer.Option(help="Its version; all of them if not given.")] = None,
+    window: WindowOption = MONTH,
+    as_json: Json = False,
+) -> None:
+    """Which exact fields, arguments, inputs and enum values does this client use?"""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        rows = (
+            (use["coordinate"], use["kind"], use["requests"], use["operations"], when(use["last_seen"]))
+            for use in answer["uses"]
+        )
+        table(console, "coordinate kind requests# operations# last_seen", rows, "this client was not seen")
+
+    answer = server.get("fields", client=client, version=version, window=window)
+    _print(answer, as_json, show)
+
+
+@of_server
+def operations(
+    server: Server,
+    window: WindowOption = MONTH,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Which operations are requested most, and how do they fare?"""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        rows = (
+            (
+                row["name"] or "(anonymous)",
+                "invalid" if row["invalid"] else row["type"],
+                row["requests"],
+                percent(row["errors"], row["requests"]),
+                duration(row["p50"]),
+                duration(row["p99"]),
+                row["clients"],
+                "yes" if row["uses_deprecated"] else "",
+                when(row["last_seen"]),
+            )
+            for row in answer["operations"]
+        )
+        names = "operation type requests# errors# p50# p99# clients# deprecated last_seen"
+        table(console, names, rows, "no requests were seen")
+
+    _print(server.get("operations", window=window, limit=limit), as_json, show)
+
+
+@of_server
+def check(
+    server: Server,
+    schema: Annotated[Path, typer.Option(help="The schema as it would be, in SDL.")],
+    against: Annotated[Path | None, typer.Option(help="The schema as it is; else the newest published one.")] = None,
+    window: WindowOption = MONTH,
+    as_json: Json = False,
+) -> None:
+    """Does this schema break a client that is in use?  Exit 0: no; 1: yes; 2: error; 3: can't know."""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        rows = (
+            (change["severity"], change["verdict"], change["message"], change["requests"], _hit(change))
+            for change in answer["changes"]
+        )
+        table(console, "change use what requests# who", rows, "the schemas are the same")
+        for change in answer["changes"]:
+            for reason in change["reasons"]:
+                console.print(
+                    f"unknown: {change['coordinate']}: {reason}", style="yellow", markup=False, highlight=False
+                )
+        console.print(f"verdict: {answer['verdict']}", style="bold")
+
+    content = {
+        "schema": text_of(schema),
+        "against": text_of(against) if against else None,
+        "window": window,
+    }
+    answer = server.post("check", content)
+    _print(answer, as_json, show)
+    raise typer.Exit(EXIT.get(answer["verdict"], 2))
+
+
+@of_server
+def verify(server: Server, as_json: Json = False) -> None:
+    """Prove that what went into the journal is in the store: nothing lost, nothing doubled."""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        table(console, "compared number#", answer["compared"].items(), "nothing to compare")
+        for difference in answer["differences"]:
+            console.print(difference, style="red", markup=False, highlight=False)
+        console.print("conserved" if answer["ok"] else "NOT conserved", style="bold")
+
+    answer = server.get("verify")
+    _print(answer, as_json, show, with_about=False)
+    raise typer.Exit(0 if answer["ok"] else 1)
+
+
+@of_server
+def status(server: Server, as_json: Json = False) -> None:
+    """How is the pipeline: lag, freshness, dead letters, losses, refusals?"""
+    _print(server.get("status"), as_json, _show_status, with_about=False)
+
+
+@schema.command()
+@of_server
+def publish(
+    server: Server,
+    file: Annotated[Path, typer.Argument(help="The schema, in SDL.")],
+) -> None:
+    """Tell Forebay the schema of a graph."""
+    answer = server.publish(text_of(file))
+    typer.echo(f"published as {answer['schema_version']}")
+
+
+COMMANDS = (clients, fields, check, operations, verify, status)
+
+
+def _print(
+    answer: dict[str, Any],
+    as_json: bool,
+    show: Callable[[Console, dict[str, Any]], None],
+    with_about: bool = True,
+) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    console = Console()
+    show(console, answer)
+    if with_about:
+        about(console, answer)
+
+
+def _hit(change: dict[str, Any]) -> str:
+    who = {
+        client(used["client"], used["client_version"])
+        for operation in change["operations"]
+        for used in operation["clients"]
+    }
+    return ", ".join(sorted(who)[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
+
+
+def _show_status(console: Console, answer: dict[str, Any]) -> None:
+    rows = (
+        (j["topic"], j["high"], j["loaded"], j["lag_records"], f"{j['lag_seconds']:.1f} s") for j in answer["journal"]
+    )
+    table(console, "topic appended# loaded# lag_records# lag#", rows, "no topics")
+    console.print_json(data={key: value for key, value in answer.items() if key != "journal"})

@@ -1,0 +1,107 @@
+"""A whole embedded Forebay in a process of its own, killed where a test wants it.
+
+Processes are forked from one server that has imported everything, so that hundreds of starts
+are affordable.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from forebay import wiring
+from forebay.access import Identity, Scope, SigningKeys
+from forebay.datadir import keys_path, open_directory
+from forebay.steps import on_step
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["forebay.wiring", "chdb", "faults.pipeline"])
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL when `step` is reached for the nth time; without a step, at the nth of any steps."""
+
+    step: str | None
+    nth: int
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """`forebay up` on one data directory, started and killed again and again."""
+
+    data: Path
+    port: int = field(default_factory=lambda: free_port())
+    process: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, scope: Scope = Scope.WRITE, org: str = "acme", graph: str = "shop") -> str:
+        self.data.mkdir(parents=True, exist_ok=True)
+        return SigningKeys.load(keys_path(self.data)).create(Identity(org, graph, scope), 3600)
+
+    def start(self, kill: Kill | None = None, wait: bool = True) -> None:
+        self.process = processes.Process(target=_run, args=(self.data, self.port, kill), daemon=True)
+        self.process.start()
+        deadline = time.monotonic() + 60
+        while wait and self.process.is_alive() and not self.healthy():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the pipeline did not start")
+            time.sleep(0.01)
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+    def stop(self) -> int:
+        """SIGTERM, as an operator would; the exit code."""
+        self.process.terminate()
+        self.process.join(timeout=60)
+        return int(self.process.exitcode)
+
+    def ask(self, question: str) -> Any:
+        """An answer of the JSON API."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/{question}", timeout=60) as answer:
+            return json.load(answer)
+
+
+def _run(data: Path, port: int, kill: Kill | None) -> None:
+    if kill is not None:
+        reached = itertools.count(1)
+
+        def hook(step: str) -> None:
+            if kill.step in (None, step) and next(reached) >= kill.nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        on_step(hook)
+    address = wiring.Address("127.0.0.1", port)
+    with open_directory(data) as directory:
+        wiring.embedded(directory, address).run(address, started=lambda: None)
+
+
+def free_port() -> int:
+    """A free port below those that the system lends to outgoing connections."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
