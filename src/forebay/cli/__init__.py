@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..errors import ForebayError
-from . import ask, explain, serve, tokens
+from . import ask, demo, explain, serve, tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(tokens.app, name="token")
 app.add_typer(ask.schema, name="schema")
-for command in (serve.up, *ask.COMMANDS, explain.explain):
+for command in (serve.up, demo.demo, *ask.COMMANDS, explain.explain):
     app.command()(command)
 
 
