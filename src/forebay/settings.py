@@ -46,12 +46,28 @@ class JournalSettings:
     retention: float = setting(7 * 86_400, "s", "how long records that are in the store are kept for `verify`")
 
 
+STAGES = (CollectorSettings, LoaderSettings, JournalSettings)
+
+
+def table() -> str:
+    """Every setting as rows of a Markdown table: variable, default, unit, meaning."""
+    return "".join(
+        f"| `{variable(kind, field)}` | {field.default:,} | {field.metadata['unit']} | {field.metadata['meaning']} |\n"
+        for kind in STAGES
+        for field in dataclasses.fields(kind)
+    )
+
+
+def variable(kind: type, field: dataclasses.Field[Any]) -> str:
+    """The environment variable of one setting."""
+    return f"FOREBAY_{kind.__name__.removesuffix('Settings')}_{field.name}".upper()
+
+
 def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
     """The settings of one stage; Stop names the variable that does not fit."""
-    stage = kind.__name__.removesuffix("Settings").upper()
     given: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage's settings are a dataclass
-        name = f"FOREBAY_{stage}_{field.name.upper()}"
+        name = variable(kind, field)
         if (text := environment.get(name)) is not None:
             try:
                 given[field.name] = type(field.default)(text)

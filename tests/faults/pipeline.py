@@ -7,19 +7,18 @@ are affordable.
 from __future__ import annotations
 
 import itertools
-import json
 import multiprocessing
 import os
 import random
 import signal
 import socket
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forebay import wiring
+import httpx
+
 from forebay.access import Identity, Scope, SigningKeys
 from forebay.datadir import keys_path, open_directory
 from forebay.steps import on_step
@@ -63,9 +62,8 @@ class Pipeline:
 
     def healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
+            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
             return False
 
     def kill(self) -> None:
@@ -80,8 +78,7 @@ class Pipeline:
 
     def ask(self, question: str) -> Any:
         """An answer of the JSON API."""
-        with urllib.request.urlopen(f"{self.url}/api/v1/{question}", timeout=60) as answer:
-            return json.load(answer)
+        return httpx.get(f"{self.url}/api/v1/{question}", timeout=60).raise_for_status().json()
 
 
 def _run(data: Path, port: int, kill: Kill | None) -> None:
@@ -93,6 +90,8 @@ def _run(data: Path, port: int, kill: Kill | None) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         on_step(hook)
+    from forebay import wiring
+
     address = wiring.Address("127.0.0.1", port)
     with open_directory(data) as directory:
         wiring.embedded(directory, address).run(address, started=lambda: None)

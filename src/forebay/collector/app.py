@@ -17,7 +17,6 @@ from collections.abc import Callable
 
 import msgspec
 import structlog
-from graphql import GraphQLError, build_schema
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,6 +26,8 @@ from ..core import wire
 from ..core.record import SchemaColumns, ShapeColumns, TallyColumns, columns_of
 from ..core.shape import content_hash
 from ..errors import ForebayError, RejectRecord, RetryLater
+from ..insights.mistakes import BadSchema
+from ..insights.published import build
 from ..journal.port import Journal
 from ..metrics import REFUSED
 from .admission import Admission, Limits
@@ -137,8 +138,8 @@ def _schema(body: bytes) -> SchemaColumns:
     except (msgspec.DecodeError, RecursionError) as exc:
         raise RejectRecord("malformed", str(exc)) from exc
     try:
-        build_schema(sdl)
-    except (GraphQLError, TypeError, RecursionError) as exc:
+        build(sdl, "schema", strict=False)
+    except BadSchema as exc:
         raise RejectRecord("invalid_schema", str(exc)) from exc
     return SchemaColumns(id=content_hash(sdl.encode()), sdl=sdl)
 

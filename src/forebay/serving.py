@@ -1,0 +1,96 @@
+"""Serving HTTP: an ASGI application on an address, until a signal or a failure ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from .errors import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def metrics_route() -> Route:
+    """Every metric of this process, for Prometheus."""
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Route("/metrics", metrics)
+
+
+def check_port(address: Address) -> None:
+    """Stop if the address cannot be listened on.  (The server shares ports, so it would not notice.)"""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address.host, address.port))
+    except OSError as exc:
+        message = f"{address.host}:{address.port} cannot be listened on: {exc.strerror}; choose another with --port"
+        raise Stop(message) from exc
+
+
+async def serve(
+    app: ASGIApp, address: Address, started: Callable[[], None], failed: Callable[[], bool] = lambda: False
+) -> None:
+    """Run an ASGI application until SIGTERM, SIGINT or `failed`."""
+    server = Server(
+        app,
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.auto,
+        websockets=False,
+        log_enabled=False,
+        backlog=1024,
+    )
+    serving = asyncio.create_task(server.serve())
+    await asyncio.sleep(0)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await _answering(address, serving)
+    started()
+    while not stopping.is_set() and not failed() and not serving.done():
+        try:
+            await asyncio.wait_for(stopping.wait(), timeout=0.25)
+        except TimeoutError:
+            continue
+    server.stop()
+    await serving
+
+
+async def _answering(address: Address, serving: asyncio.Task[None]) -> None:
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(address.host, address.port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
