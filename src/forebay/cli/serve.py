@@ -48,8 +48,8 @@ for a year; others: `forebay token create --org … --graph …`).
 
   Strawberry server        export FOREBAY_URL={url}
                            export FOREBAY_TOKEN={token}
-                           in the code:  from forebay.agent import Reporter
-                                         from forebay.agent.integrations.strawberry import ForebayExtension
+                           from forebay.agent.integrations.strawberry import Forebay
+                           schema = strawberry.Schema(Query, extensions=[Forebay()])
 
   Cosmo router             export GRAPHQL_METRICS_ENABLED=true
                            export GRAPHQL_METRICS_COLLECTOR_ENDPOINT={url}

@@ -134,7 +134,7 @@ class Intake:
             ADJUSTED.labels(reason).inc(count)
 
 
-KNOWN_LOSSES = frozenset({"rejected", "memory", "analysis_queue_full", "closed"})
+KNOWN_LOSSES = frozenset({"rejected", "agent_error"})
 """Reasons become labels of a metric, so strangers may not make up new ones."""
 
 

@@ -1,0 +1,155 @@
+"""Strawberry: one line reports what its requests use.
+
+    from forebay.agent.integrations.strawberry import Forebay
+
+    schema = strawberry.Schema(Query, extensions=[Forebay()])
+
+The collector's address and token are FOREBAY_URL and FOREBAY_TOKEN, unless given here.  Keep
+the object to `flush` or `close` it: `forebay = Forebay(); …; forebay.close()`.
+
+Every request counts, those that don't parse or validate too.  A subscription counts once, when
+it starts, without a duration.  Answers are never altered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
+from typing import Any, Final
+
+from strawberry import Schema
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionContext
+from strawberry.types.graphql import OperationType
+
+from ..faults import Faults
+from ..reporter import Reporter
+
+Client = tuple[str, str]
+"""(name, version); "" where unknown."""
+
+CLIENT_HEADERS: Final = (
+    ("graphql-client-name", "graphql-client-version"),
+    ("apollographql-client-name", "apollographql-client-version"),
+    ("x-graphql-client-name", "x-graphql-client-version"),
+)
+
+
+def client_of(context: Any) -> Client:
+    """The client that the request's headers name, of a context that has a `request`, as a key or an attribute."""
+    request = context.get("request") if isinstance(context, Mapping) else getattr(context, "request", None)
+    headers = getattr(request, "headers", None)
+    if headers is not None:
+        for name, version in CLIENT_HEADERS:
+            if client := headers.get(name):
+                return client, headers.get(version) or ""
+    return "", ""
+
+
+class Forebay:
+    """An entry of a schema's `extensions`: makes one extension per request.
+
+    `client` tells who asks, given the execution's context.  `options` are those of Reporter.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        client: Callable[[Any], Client] = client_of,
+        **options: Any,
+    ) -> None:
+        self._client, self.faults = client, Faults()
+        self._options = {"url": url, "token": token, **options}
+        self._reporters: dict[Schema, Reporter] = {}
+
+    def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
+        return _Recording(self)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until what was recorded is acknowledged; False if that took longer than `timeout` seconds."""
+        flushed = [reporter.flush(timeout) for reporter in list(self._reporters.values())]
+        return all(flushed)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush, then stop for good."""
+        closed = [reporter.close(timeout) for reporter in list(self._reporters.values())]
+        return all(closed)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Reporter.status of each schema that this is an extension of: mostly one, none before the first request."""
+        return [reporter.status() for reporter in list(self._reporters.values())]
+
+    def record(self, context: ExecutionContext, status: int, errors: bool, seconds: float | None) -> None:
+        """Count one request, unless it has no document (a probe of the address, say); never raises."""
+        try:
+            source = _source(context)
+            if not source:
+                return
+            reporter = self._reporters.get(context.schema) or self._begin(context.schema)
+            client, client_version = self._client_of(context.context)
+            reporter.record(
+                source,
+                context.operation_name,  # strawberry runs the first operation where none is named
+                context.variables,
+                client=client,
+                client_version=client_version,
+                status=status,
+                errors=errors,
+                seconds=seconds,
+            )
+        except Exception as exc:
+            self.faults.note("strawberry", exc)
+
+    def _client_of(self, context: Any) -> Client:
+        try:
+            return self._client(context)
+        except Exception as exc:
+            self.faults.note("client", exc)
+            return "", ""
+
+    def _begin(self, schema: Schema) -> Reporter:
+        # Of two threads that both come first, one wins; the other's reporter never starts.  No lock: it could
+        # be held while the process forks.
+        return self._reporters.setdefault(schema, Reporter(schema._schema, sdl=schema.as_str, **self._options))
+
+
+class _Recording(SchemaExtension):
+    def __init__(self, forebay: Forebay) -> None:
+        self._forebay, self._recorded = forebay, False
+
+    def on_operation(self) -> Iterator[None]:
+        began, status, errors = perf_counter(), 200, True
+        try:
+            yield
+            errors = _has_errors(self.execution_context)
+        except (CannotGetOperationTypeError, InvalidOperationTypeError):
+            status = 400
+            raise
+        finally:
+            if not self._recorded:
+                self._record(status, errors, perf_counter() - began)
+
+    def on_execute(self) -> Iterator[None]:
+        yield
+        if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
+            self._record(200, False, None)
+
+    def _record(self, status: int, errors: bool, seconds: float | None) -> None:
+        self._recorded = True
+        self._forebay.record(self.execution_context, status, errors, seconds)
+
+
+def _has_errors(context: ExecutionContext) -> bool:
+    result = getattr(context.result, "initial_result", context.result)
+    return bool(context.pre_execution_errors or getattr(result, "errors", None))
+
+
+def _source(context: ExecutionContext) -> str:
+    """The document's text; of a document that an extension supplied, such as a persisted one, its own."""
+    if context.query:
+        return context.query
+    location = context.graphql_document.loc if context.graphql_document else None
+    return location.source.body if location else ""

@@ -1,0 +1,325 @@
+"""Requests become tallies.
+
+On the request's path a known operation costs a few dictionary lookups and additions.  What is
+new waits, with its variables, for the background thread to analyse it; when too much waits, a
+request counts at once under a shape that covers nothing.  Values of variables stay in this
+process's memory and leave it only with the queue.
+
+Memory is bounded: past the bound tallies become coarser in a fixed order (client versions,
+clients, operations).  Whatever happens here, the sum of requests stays exact.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+from ..core.histogram import bucket
+from ..core.record import ShapeColumns
+from ..core.tally import Count, Key, Tallies, fold
+from .extract import Extractor
+from .faults import Faults
+from .variants import Variants, not_analysed, storable, weight_of
+
+OVERFLOW: Final = not_analysed("overflow")
+"""The shape of requests whose operations were given up for lack of memory."""
+
+TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
+COARSEST: Final = 3  # 1: no client versions; 2: no clients; 3: no operations
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the recorder's memory."""
+
+    operations: int = 2_000  # documents known at once; twice as many while one generation replaces another
+    known_bytes: int = 16 * 2**20  # what they and their shapes take together, of one generation
+    variants: int = 64  # shapes per operation and minute; what exceeds shares one
+    queued: int = 10_000  # requests that wait to be analysed
+    queued_bytes: int = 8 * 2**20
+    memory: int = 32 * 2**20  # bytes of open tallies and the shapes that they name, roughly
+
+
+class Request(NamedTuple):
+    """One request, as far as it counts."""
+
+    source: str
+    operation_name: str | None
+    variables: Mapping[str, Any] | None
+    minute: int
+    client: str
+    client_version: str
+    status: int
+    errors: bool
+    duration: int | None
+
+
+class Taken(NamedTuple):
+    """What `take` hands over; the recorder forgets it."""
+
+    tallies: Tallies
+    shapes: dict[str, ShapeColumns]  # of every tally, by id
+    lost: dict[str, int]
+    more: bool  # tallies are left
+
+
+class Counts(NamedTuple):
+    """Numbers of requests since the recorder began."""
+
+    recorded: int
+    waiting: int  # neither taken nor lost; those that are being analysed at this moment are left out
+    lost: dict[str, int]  # by reason
+
+
+class Recorder:
+    """Thread-safe.  `wake` is called when there is work for `analyse`, which a background thread should do.
+
+    The tallies' schema version is left empty: it is the same for all, so the exporter fills it in.
+    """
+
+    def __init__(
+        self,
+        extractor: Callable[[], Extractor],
+        faults: Faults,
+        wake: Callable[[], None] = lambda: None,
+        limits: Limits = Limits(),
+    ) -> None:
+        self._extractor, self._faults, self._wake, self._limits = extractor, faults, wake, limits
+        self._operations: dict[tuple[str, str | None], Variants] = {}
+        self._older = self._operations
+        self._queue: deque[tuple[Request, int]] = deque()
+        self._queued_bytes = 0
+        self._tallies: Tallies = {}
+        self._shapes: dict[str, ShapeColumns] = {}
+        self._shape_bytes = 0
+        self._level = 0
+        self._lost: Counter[str] = Counter()  # not reported yet
+        self._ever_lost: Counter[str] = Counter()
+        self._adding = Lock()  # guards every count; held for moments
+        self._working = Lock()  # one thread at a time analyses, coarsens or takes
+        self._recorded = 0
+
+    def record(
+        self,
+        source: str,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        client: str,
+        client_version: str,
+        status: int,
+        errors: bool,
+        seconds: float | None,
+        now: float,
+    ) -> None:
+        """Count one request; never raises.
+
+        `now` is in seconds since the epoch, `seconds` None where a duration means nothing.
+        """
+        try:
+            minute = int(now // 60)
+            duration = None if seconds is None else bucket(seconds)
+            variants = self._operations.get((source, operation_name))
+            shape = None if variants is None else self._find(variants, operation_name, variables, minute)
+            if shape is None:
+                request = Request(
+                    source, operation_name, variables, minute, client, client_version, status, errors, duration
+                )
+                if self._postpone(request):
+                    return
+                shape = not_analysed(operation_name or "")
+            self._add(shape, minute, client, client_version, status, errors, duration)
+        except Exception as exc:
+            self._miss(exc)
+
+    def lose(self, reason: str, requests: int) -> None:
+        """Count recorded requests as lost; the next report says so."""
+        with self._adding:
+            self._lost[reason] += requests
+            self._ever_lost[reason] += requests
+
+    def analyse(self) -> None:
+        """Count what waits, learning what is new; make the tallies coarser where they outgrew their bound."""
+        with self._working:
+            for _ in range(len(self._queue)):
+                request, weight = self._queue.popleft()
+                try:
+                    self._add(self._shape_of(request), *request[3:], first_seen=0)
+                except Exception as exc:
+                    self._miss(exc, first_seen=0)
+                with self._adding:
+                    self._queued_bytes -= weight
+            while self._level < COARSEST and self._memory() > self._limits.memory:
+                self._coarsen()
+
+    def take(self, limit: int) -> Taken:
+        """Hand over at most `limit` tallies, the oldest first, and all losses."""
+        with self._working, self._adding:
+            lost, self._lost = dict(self._lost), Counter()
+            if len(self._tallies) > limit:
+                tallies = {key: self._tallies.pop(key) for key in list(islice(self._tallies, limit))}
+                shapes = {key[2]: self._shapes[key[2]] for key in tallies}
+                self._keep_shapes(self._shapes)
+                return Taken(tallies, shapes, lost, more=True)
+            tallies, shapes = self._tallies, self._shapes
+            self._tallies, self._shapes, self._shape_bytes, self._level = {}, {}, 0, 0
+            return Taken(tallies, shapes, lost, more=False)
+
+    def give_back(self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int]) -> None:
+        """Return what was taken but not reported; it merges with what came since.  Changes `tallies`."""
+        with self._adding:
+            self._lost.update(lost)
+            self._tallies = fold(tallies, self._tallies.items())
+            self._keep_shapes({**shapes, **self._shapes})
+
+    def counts(self) -> Counts:
+        """What was recorded so far, and what became of it; never waits for an analysis under way."""
+        with self._adding:
+            waiting = sum(requests for requests, _, _ in self._tallies.values())
+            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost))
+
+    def _add(
+        self,
+        shape: ShapeColumns,
+        minute: int,
+        client: str,
+        client_version: str,
+        status: int,
+        errors: bool,
+        duration: int | None,
+        first_seen: int = 1,
+    ) -> None:
+        """Count one request; `first_seen` is 0 for one that was queued, since that is counted as recorded already."""
+        key = (minute, "", shape.id, client, client_version, status)
+        with self._adding:
+            held = self._tallies.get(key)
+            if held is None:
+                key, held = self._open(key, shape)
+            requests, failed, durations = held
+            if duration is not None:
+                durations[duration] = durations.get(duration, 0) + 1
+            self._tallies[key] = (requests + 1, failed + 1 if errors else failed, durations)
+            self._recorded += first_seen
+
+    def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
+        """The tally of a key that has none, as coarse as memory demands."""
+        minute, schema_version, _, client, client_version, status = key
+        if not 0 <= status <= 999:
+            status = 0
+        memory = self._memory()
+        level = COARSEST if memory > 2 * self._limits.memory else self._level
+        if level == COARSEST:
+            shape = OVERFLOW
+        key = _coarser((minute, schema_version, shape.id, storable(client), storable(client_version), status), level)
+        held = self._tallies.get(key)
+        if held is not None:
+            return key, held
+        if shape.id not in self._shapes:
+            self._shapes[shape.id] = shape
+            self._shape_bytes += weight_of(shape)
+        if memory > self._limits.memory and level < COARSEST:
+            self._wake()
+        return key, (0, 0, {})
+
+    def _postpone(self, request: Request) -> bool:
+        """Queue a request of something unknown; False if too much waits already."""
+        weight = len(request.source) + _weight(request.variables, self._limits.queued_bytes)
+        with self._adding:
+            full = len(self._queue) >= self._limits.queued or self._queued_bytes + weight > self._limits.queued_bytes
+            if full and self._queue:
+                return False
+            self._queue.append((request, weight))
+            self._queued_bytes += weight
+            self._recorded += 1
+        self._wake()
+        return True
+
+    def _shape_of(self, request: Request) -> ShapeColumns:
+        try:
+            key = (request.source, request.operation_name)
+            variants = self._operations.get(key)
+            if variants is None:
+                variants = self._older.get(key) or self._analysed(*key)
+                self._remember(key, variants)
+            shape = variants.find(request.variables, request.minute)
+            if shape is None:
+                shape = variants.learn(request.variables)
+                self._remember(key, variants)
+            return shape
+        except Exception as exc:
+            self._faults.note("analysis", exc)
+            return not_analysed(request.operation_name or "")
+
+    def _analysed(self, source: str, operation_name: str | None) -> Variants:
+        return Variants(self._extractor().operation(source, operation_name), self._limits.variants, len(source))
+
+    def _find(
+        self, variants: Variants, operation_name: str | None, variables: Mapping[str, Any] | None, minute: int
+    ) -> ShapeColumns | None:
+        try:
+            return variants.find(variables, minute)
+        except Exception as exc:
+            self._faults.note("analysis", exc)
+            return not_analysed(operation_name or "")
+
+    def _miss(self, exc: Exception, first_seen: int = 1) -> None:
+        """A request that could not be counted is lost, and its loss is counted."""
+        self._faults.note("record", exc)
+        with self._adding:
+            self._recorded += first_seen
+        self.lose("agent_error", 1)
+
+    def _keep_shapes(self, shapes: Mapping[str, ShapeColumns]) -> None:
+        self._shapes = {key[2]: shapes[key[2]] for key in self._tallies}
+        self._shape_bytes = sum(map(weight_of, self._shapes.values()))
+
+    def _remember(self, key: tuple[str, str | None], variants: Variants) -> None:
+        """Keep the operations that were asked for since the last generation began."""
+        self._operations[key] = variants
+        weight = sum(known.weight for known in self._operations.values())
+        if len(self._operations) > self._limits.operations or weight > self._limits.known_bytes:
+            self._older, self._operations = self._operations, {key: variants}
+
+    def _memory(self) -> int:
+        return len(self._tallies) * TALLY_BYTES + self._shape_bytes
+
+    def _coarsen(self) -> None:
+        """Go one level coarser.  Requests keep counting meanwhile, into an empty dictionary."""
+        with self._adding:
+            self._level += 1
+            level, tallies, self._tallies = self._level, self._tallies, {}
+            shapes, self._shapes = self._shapes, {}
+        coarser = fold({}, ((_coarser(key, level), count) for key, count in tallies.items()))
+        self.give_back(coarser, {OVERFLOW.id: OVERFLOW} if level == COARSEST else shapes, {})
+
+
+def _coarser(key: Key, level: int) -> Key:
+    minute, schema_version, shape, client, client_version, status = key
+    return (
+        minute,
+        schema_version,
+        OVERFLOW.id if level >= 3 else shape,
+        "" if level >= 2 else client,
+        "" if level >= 1 else client_version,
+        status,
+    )
+
+
+def _weight(value: object, enough: int) -> int:
+    """About how many bytes a value takes; counting stops once it is enough."""
+    total, waiting = 0, [value]
+    while waiting and total <= enough:
+        item = waiting.pop()
+        total += 64
+        if isinstance(item, str | bytes):
+            total += len(item)
+        elif isinstance(item, Mapping):
+            total += 64 * len(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            total += 8 * len(item)
+            waiting.extend(item)
+    return total

@@ -1,0 +1,195 @@
+"""What a server holds: `Reporter(schema).record(…)` for each request, `close()` at the end.
+
+Nothing here raises into the host, blocks it or keeps it from ending: faults are counted and
+logged seldom, and the end of the process waits at most five seconds for the last report.
+A process that forks leaves what it recorded with the parent; the child starts afresh, under
+its own agent id.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+from weakref import WeakSet
+
+from graphql import GraphQLSchema, print_schema
+
+from ..core.record import SchemaColumns
+from ..core.shape import content_hash
+from ..errors import Stop
+from .exporter import Bounds, Exporter, Send
+from .extract import Extractor
+from .faults import Faults, logger
+from .post import Post
+from .recorder import Limits, Recorder
+from .worker import Worker
+
+FLUSH_AT_EXIT = 5.0
+"""Seconds, for all reporters of a process together."""
+
+
+class Reporter:
+    """Reports the usage of one schema to one collector; thread-safe.
+
+    `url` and `token` default to FOREBAY_URL and FOREBAY_TOKEN.  Without them the reporter is
+    disabled: it says so once, and does nothing.  `sdl` gives the text under which the schema
+    is known, where it is not `print_schema`'s; like the schema's analysis it is called for in
+    the background.  `interval` is in seconds between reports.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        sdl: Callable[[], str] | None = None,
+        interval: float = 5.0,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        bounds: Bounds = Bounds(),  # noqa: B008  frozen
+    ) -> None:
+        self._extractor = cache(lambda: Extractor(schema))
+        self._schema = cache(lambda: self._columns(sdl or (lambda: print_schema(schema))))
+        self._interval, self._limits, self._bounds = interval, limits, bounds
+        self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token or os.environ.get("FOREBAY_TOKEN", ""))
+        self.start_afresh()
+        _alive.add(self)
+
+    def start_afresh(self) -> None:
+        """Forget everything that was recorded, and become another agent: what a forked child does first."""
+        self.faults = Faults()
+        self._running = self._closed = False
+        self._analyst = Worker("forebay-recorder", self._analyse, self.faults)
+        self._recorder = Recorder(self._extractor, self.faults, self._analyst.wake, self._limits)
+        if self._send is not None:
+            self._exporter = Exporter(
+                self._recorder, self._send, self._schema, self.faults, interval=self._interval, bounds=self._bounds
+            )
+            self._courier = Worker("forebay-exporter", self._exporter.step, self.faults, self._exporter.pause())
+
+    def record(
+        self,
+        source: str,
+        operation_name: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        client: str = "",
+        client_version: str = "",
+        status: int = 200,
+        errors: bool = False,
+        seconds: float | None = None,
+        now: float | None = None,
+    ) -> None:
+        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration."""
+        if self._send is None or self._closed:
+            return
+        try:
+            self._recorder.record(
+                source,
+                operation_name,
+                variables,
+                client or "",
+                client_version or "",
+                status,
+                errors,
+                seconds,
+                time.time() if now is None else now,
+            )
+            if not self._running:
+                self._analyst.start()
+                self._courier.start()
+                self._running = True
+        except Exception as exc:
+            self.faults.note("start", exc)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until what was recorded before is acknowledged; False if that took longer than `timeout` seconds."""
+        try:
+            if self._running:
+                return self._exporter.flush(self._courier.wake, timeout)
+            return self._recorder.counts().waiting == 0
+        except Exception as exc:
+            self.faults.note("flush", exc)
+            return False
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush, then stop: what is recorded later is not counted.  False if requests were left behind."""
+        try:
+            self._closed = True
+            flushed = self.flush(timeout)
+            if self._running:
+                self._running = False
+                self._analyst.stop(0.1)
+                self._courier.stop(0.1)
+            if not flushed:
+                logger.warning("forebay: closed with %s requests not acknowledged", self.status()["pending"])
+            return flushed
+        except Exception as exc:
+            self.faults.note("close", exc)
+            return False
+        finally:
+            _alive.discard(self)
+
+    def status(self) -> dict[str, Any]:
+        """Requests recorded = acknowledged + pending + lost, and faults of the agent by kind."""
+        if self._send is None:
+            return {"enabled": False}
+        try:
+            # Pending is the difference: a report is acknowledged between two looks at the parts.
+            counts, acknowledged = self._recorder.counts(), self._exporter.acknowledged
+            return {
+                "enabled": True,
+                "recorded": counts.recorded,
+                "acknowledged": acknowledged,
+                "pending": max(counts.recorded - acknowledged - sum(counts.lost.values()), 0),
+                "lost": counts.lost,
+                "faults": dict(self.faults.counts),
+            }
+        except Exception as exc:
+            self.faults.note("status", exc)
+            return {"enabled": True, "faults": dict(self.faults.counts)}
+
+    def _analyse(self) -> None:
+        self._recorder.analyse()
+
+    def _columns(self, sdl: Callable[[], str]) -> SchemaColumns:
+        """The schema as it is sent; one that can't be printed is unknown, and its traffic counts nevertheless."""
+        try:
+            text = sdl()
+            return SchemaColumns(id=content_hash(text.encode()), sdl=text)
+        except Exception as exc:
+            self.faults.note("schema", exc)
+            return SchemaColumns(id="", sdl="")
+
+
+_alive: WeakSet[Reporter] = WeakSet()
+
+
+def _sender(url: str, token: str) -> Send | None:
+    try:
+        if url and token:
+            return Post(url, token)
+        logger.warning("forebay: disabled, since FOREBAY_URL or FOREBAY_TOKEN is not set")
+    except Stop as exc:
+        logger.warning("forebay: disabled: %s", exc)
+    return None
+
+
+def _flush_at_exit() -> None:
+    deadline = time.monotonic() + FLUSH_AT_EXIT
+    for reporter in list(_alive):
+        reporter.flush(max(deadline - time.monotonic(), 0))
+
+
+def _start_afresh_in_child() -> None:
+    for reporter in list(_alive):
+        reporter.start_afresh()
+
+
+atexit.register(_flush_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh_in_child)

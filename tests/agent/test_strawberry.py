@@ -1,0 +1,212 @@
+"""The Strawberry extension: every request counts, under its client, and no answer changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import strawberry
+from fake_collector import FakeCollector, fake_collector
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import MaskErrors, SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError
+
+from forebay.agent.integrations.strawberry import Forebay
+from forebay.core.shape import content_hash
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def hello(self, name: str = "you") -> str:
+        return f"hello {name}"
+
+    @strawberry.field
+    def fail(self) -> str | None:
+        raise RuntimeError("private")
+
+    @strawberry.field
+    async def later(self) -> str:
+        return "later"
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+
+
+class Service:
+    """A schema with the extension, and the collector that it reports to."""
+
+    def __init__(self, collector: FakeCollector, **options: Any) -> None:
+        self.collector = collector
+        self.forebay = Forebay(collector.url, "token", interval=60, **options)
+        self.schema = strawberry.Schema(Query, subscription=Subscription, extensions=[self.forebay, MaskErrors])
+
+    def usage(self) -> dict[tuple[str, str, str, bool], int]:
+        assert self.forebay.flush()
+        return dict(self.collector.usage())
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with fake_collector() as collector:
+        service = Service(collector)
+        yield service
+        service.forebay.close()
+
+
+def both(service: Service, query: str, **options: Any) -> list[Any]:
+    return [
+        service.schema.execute_sync(query, **options),
+        asyncio.run(service.schema.execute(query, **options)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "errors"),
+    [
+        ("query A { hello }", "A", False),
+        ("{ hello }", "", False),
+        ("query B { fail hello }", "B", True),
+        ("query C { nothing }", "C", True),
+        ("query D($name: String!) { hello(name: $name) }", "D", True),
+        ("query E {", "", True),
+    ],
+)
+def test_every_request_counts_sync_and_async_with_its_outcome(
+    service: Service, query: str, name: str, errors: bool
+) -> None:
+    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[MaskErrors])
+    for result in both(service, query):
+        expected = bare.execute_sync(query)
+        assert (result.data, str(result.errors), result.extensions) == (
+            expected.data,
+            str(expected.errors),
+            expected.extensions,
+        )
+    assert service.usage() == {("", "", name, errors): 2}
+
+
+def test_a_request_that_names_no_existing_operation_counts_as_400(service: Service) -> None:
+    for run in (service.schema.execute_sync, lambda *a, **k: asyncio.run(service.schema.execute(*a, **k))):
+        with pytest.raises(CannotGetOperationTypeError):
+            run("query A { hello }", operation_name="Missing")
+    assert service.usage() == {("", "", "", True): 2}
+    [push] = service.collector.pushes.values()
+    assert push.status == [400]
+
+
+def test_a_request_without_a_document_is_no_operation(service: Service) -> None:
+    with pytest.raises(MissingQueryError):
+        service.schema.execute_sync(None)
+    with pytest.raises(MissingQueryError):
+        asyncio.run(service.schema.execute(""))
+    assert service.usage() == {}
+
+
+def test_of_several_operations_the_one_that_runs_counts(service: Service) -> None:
+    document = "query A { hello } query B { hello fail }"
+    both(service, document, operation_name="B")
+    both(service, document)
+    assert service.usage() == {("", "", "A", False): 2, ("", "", "B", True): 2}
+
+
+def test_variables_make_the_shape_and_durations_the_histogram(service: Service) -> None:
+    query = "query A($name: String) { hello(name: $name) }"
+    both(service, query, variable_values={"name": "x"})
+    both(service, query, variable_values={})
+    service.usage()
+    [push] = service.collector.pushes.values()
+    assert push.requests == [2, 2]
+    assert [sum(durations.values()) for durations in push.duration] == [2, 2]
+
+
+@pytest.mark.parametrize("prefix", ["graphql-client", "apollographql-client", "X-GraphQL-Client"])
+def test_the_client_is_taken_from_the_request_headers_over_http(service: Service, prefix: str) -> None:
+    async def ask() -> None:
+        transport = httpx.ASGITransport(GraphQL(service.schema))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+            headers = {f"{prefix}-name": "web", f"{prefix}-version": "3.2.0"}
+            answer = await http.post("/", json={"query": "query A { later }"}, headers=headers)
+            assert answer.json() == {"data": {"later": "later"}}
+            assert (await http.get("/", params={"query": "query A { later }"})).status_code == 200
+
+    asyncio.run(ask())
+    assert service.usage() == {("web", "3.2.0", "A", False): 1, ("", "", "A", False): 1}
+
+
+def test_the_client_can_be_told_by_a_function_and_one_that_fails_costs_only_the_client() -> None:
+    def client(context: Any) -> tuple[str, str]:
+        return context["app"], "1"
+
+    with fake_collector() as collector:
+        service = Service(collector, client=client)
+        service.schema.execute_sync("{ hello }", context_value={"app": "mine"})
+        assert service.schema.execute_sync("{ hello }").errors is None
+        assert service.usage() == {("mine", "1", "", False): 1, ("", "", "", False): 1}
+        assert service.forebay.faults.counts == {"client": 1}
+        assert service.forebay.close()
+
+
+def test_a_subscription_counts_once_when_it_starts_and_has_no_duration(service: Service) -> None:
+    async def ticks() -> list[Any]:
+        stream = await service.schema.subscribe("subscription T { ticks }")
+        return [result.data async for result in stream]
+
+    assert asyncio.run(ticks()) == [{"ticks": 0}, {"ticks": 1}, {"ticks": 2}]
+    assert service.usage() == {("", "", "T", False): 1}
+    [push] = service.collector.pushes.values()
+    assert push.duration == [{}]
+
+
+def test_the_schema_is_reported_as_strawberry_prints_it(service: Service) -> None:
+    both(service, "{ hello }")
+    service.usage()
+    [push] = service.collector.pushes.values()
+    assert push.schemas[0].sdl == service.schema.as_str()
+    assert push.schema_version == [content_hash(service.schema.as_str().encode())]
+
+
+@pytest.mark.parametrize("broken", ["_begin", "_client_of"])
+def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fail(*_: object) -> Callable[[], None]:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(service.forebay, broken, fail)
+    for result in both(service, "{ hello }"):
+        assert (result.data, result.errors) == ({"hello": "hello you"}, None)
+    assert service.forebay.faults.counts == {"strawberry": 2}
+
+
+def test_an_extension_that_fails_makes_an_error_not_a_refusal(service: Service) -> None:
+    class Failing(SchemaExtension):
+        def on_execute(self) -> Iterator[None]:
+            raise RuntimeError("failing")
+            yield
+
+    schema = strawberry.Schema(Query, extensions=[service.forebay, Failing])
+    assert schema.execute_sync("query A { hello }").errors
+    assert asyncio.run(schema.execute("query A { hello }")).errors
+    assert service.usage() == {("", "", "A", True): 2}
+    assert {status for push in service.collector.pushes.values() for status in push.status} == {200}
+
+
+def test_schemas_that_share_the_extension_are_reported_apart(service: Service) -> None:
+    @strawberry.type
+    class Other:
+        elsewhere: int = 1
+
+    other = strawberry.Schema(Other, extensions=[service.forebay])
+    assert other.execute_sync("query B { elsewhere }", root_value=Other()).data == {"elsewhere": 1}
+    both(service, "query A { hello }")
+    assert service.usage() == {("", "", "A", False): 2, ("", "", "B", False): 1}
+    assert not any(shape.invalid for shape in service.collector.shapes.values())
+    assert len({version for push in service.collector.pushes.values() for version in push.schema_version}) == 2

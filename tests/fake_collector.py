@@ -1,0 +1,119 @@
+"""A collector for tests: a real HTTP server that takes reports in, and plays faults in the order given."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import json
+import socket
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
+from typing import Any
+
+from forebay.core import wire
+from forebay.core.record import ShapeColumns
+
+
+class FakeCollector:
+    """`faults` are used up one per request: a status, (status, headers), or one of the words
+
+    cut (close without taking the report), cut-after (take it, then close without an answer) and
+    hang (take nothing, answer never).
+    """
+
+    def __init__(self) -> None:
+        self.faults: deque[int | str | tuple[int, dict[str, str]]] = deque()
+        self.bodies: list[bytes] = []  # each attempt's
+        self.headers: list[dict[str, str]] = []
+        self.pushes: dict[tuple[str, int], wire.Push] = {}  # taken, each once
+        self.interval: float | None = None
+        self.over = Event()
+        self.lock = Lock()
+        self.url = ""
+
+    @property
+    def shapes(self) -> dict[str, ShapeColumns]:
+        return {shape.id: shape for push in self.pushes.values() for shape in push.shapes}
+
+    def requests(self) -> int:
+        return sum(sum(push.requests) for push in self.pushes.values())
+
+    def lost(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for push in self.pushes.values():
+            total.update(push.lost)
+        return total
+
+    def usage(self) -> Counter[tuple[str, str, str, bool]]:
+        """Requests by (client, version, operation name, errors)."""
+        shapes, total = self.shapes, Counter[tuple[str, str, str, bool]]()
+        for push in self.pushes.values():
+            for key, (requests, errors, _) in push.rows():
+                who = (key[3], key[4], shapes[key[2]].name)
+                total[(*who, False)] += requests - errors
+                total[(*who, True)] += errors
+        return +total
+
+    def take(self, body: bytes) -> None:
+        push = wire.decode(gzip.decompress(body))
+        with self.lock:
+            self.pushes.setdefault((push.agent, push.sequence), push)
+
+
+@contextmanager
+def fake_collector() -> Iterator[FakeCollector]:
+    collector = FakeCollector()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with collector.lock:
+                collector.bodies.append(body)
+                collector.headers.append(dict(self.headers.items()))
+                fault = collector.faults.popleft() if collector.faults else 200
+            if self.path != wire.PATH:
+                fault = 404
+            if fault == "hang":
+                collector.over.wait(10)
+            if fault == "cut-after":
+                collector.take(body)
+            if isinstance(fault, str):
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+                return
+            status, headers = (fault, {}) if isinstance(fault, int) else fault
+            if status == 200:
+                collector.take(body)
+            answer = json.dumps({"interval": collector.interval} if collector.interval else {}).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(answer))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def do_GET(self) -> None:  # where a redirect would lead
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        collector.url = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield collector
+        finally:
+            collector.over.set()
+            server.shutdown()
+            thread.join()
