@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import Counter, Gauge
 
 REPORTS = Counter("forebay_reports", "Reports acknowledged, by protocol", ["protocol"])
@@ -11,3 +13,9 @@ ADJUSTED = Counter("forebay_adjusted", "Tallies whose time was replaced by the t
 LOST = Counter("forebay_agent_lost", "Requests that agents reported as lost, by reason", ["reason"])
 LAG_RECORDS = Gauge("forebay_lag_records", "Records in the journal that are not in the store", ["topic"])
 LAG_SECONDS = Gauge("forebay_lag_seconds", "Age of the oldest record that is not in the store", ["topic"])
+
+
+def refusals() -> list[dict[str, Any]]:
+    """What REFUSED has counted in this process: protocol, reason, count."""
+    samples = [sample for family in REFUSED.collect() for sample in family.samples if sample.name.endswith("_total")]
+    return [{**sample.labels, "count": int(sample.value)} for sample in samples]

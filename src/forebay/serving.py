@@ -81,7 +81,7 @@ async def serve(
             await asyncio.wait_for(stopping.wait(), timeout=0.25)
         except TimeoutError:
             continue
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian's
     await serving
 
 

@@ -14,14 +14,16 @@ from . import settings
 from .access import SigningKeys
 from .collector.admission import MIB, Limits
 from .collector.app import Collector
-from .console.app import Gate, routes
+from .console.app import routes
+from .console.gate import Gate
 from .core.record import TOPICS
 from .datadir import DataDirectory, keys_path
 from .errors import ForebayError, Stop
-from .insights import Insights
+from .insights.insights import Insights
 from .journal.sqlite import SqliteJournal
 from .loader.loop import Loader
 from .loader.pace import Pace
+from .metrics import refusals
 from .serving import Address, check_port, metrics_route, serve
 from .store.clickhouse import ClickHouse
 
@@ -56,8 +58,11 @@ class Embedded:
             self.keys,
             Limits(limits.compressed_mib * MIB, limits.plain_mib * MIB, limits.entries, limits.budget_mib * MIB),
         )
-        self.insights = Insights(self._store, self._journal, GROUP, self._loader.progress)
-        gate = Gate(self.keys, open_to_loopback=address.loopback)
+        progress = self._loader.progress
+        self.insights = Insights(
+            self._store, self._journal, GROUP, PIPELINE, time.time, progress=lambda: progress, refusals=refusals
+        )
+        gate = Gate(None if address.loopback else self.keys)
         self.app = Starlette(routes=[*collector.routes(), *routes(self.insights, gate), metrics_route()])
 
     def run(self, address: Address, started: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ class Agent:
     name: str
     port: int
     token: str
+    pause: float = 0.0  # seconds between reports
     requests: int = 0  # in acknowledged reports
     attempts: int = 0
     reports: int = 0
@@ -50,6 +51,7 @@ class Agent:
                 time.sleep(0.02)
             self.requests += requests
             self.reports += 1
+            self.stopping.wait(self.pause)
 
     def _body(self, sequence: int, requests: int) -> bytes:
         key = (int(time.time()) // 60, "v", SHAPE.id, self.name, "1", 200)

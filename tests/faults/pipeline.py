@@ -24,7 +24,7 @@ from forebay.datadir import keys_path, open_directory
 from forebay.steps import on_step
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["forebay.wiring", "chdb", "faults.pipeline"])
+processes.set_forkserver_preload(["forebay.wiring", "faults.pipeline"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,9 @@ def _run(data: Path, port: int, kill: Kill | None) -> None:
 
         on_step(hook)
     from forebay import wiring
+    from forebay.serving import Address
 
-    address = wiring.Address("127.0.0.1", port)
+    address = Address("127.0.0.1", port)
     with open_directory(data) as directory:
         wiring.embedded(directory, address).run(address, started=lambda: None)
 

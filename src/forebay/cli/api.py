@@ -67,7 +67,7 @@ class Server:
         return SigningKeys.load(own).create(Identity(org, graph, scope), ttl=60, now=time.time())
 
     def _only_graph(self) -> str:
-        graphs = self._ask("GET", "/api/v1/graphs", Scope.READ)["graphs"]
+        graphs = self._ask("GET", "/api/v1/graphs", Scope.READ)
         if len(graphs) > 1:
             names = ", ".join(f"{graph['org']}/{graph['graph']}" for graph in graphs)
             raise Stop(f"there are several graphs, choose one with --graph: {names}")

@@ -10,6 +10,7 @@ import typer
 from .. import wiring
 from ..access import Identity, Scope
 from ..datadir import DataDirectory, default_path, open_directory
+from ..serving import Address
 
 YEAR = 365 * 86_400
 PORT = 4610
@@ -28,13 +29,13 @@ def up(
 ) -> None:
     """Run the whole pipeline on this machine: collector, journal, loader, store and page."""
     with open_directory(data) as directory:
-        address = wiring.Address(host, port)
+        address = Address(host, port)
         pipeline = wiring.embedded(directory, address)
         pipeline.run(address, started=lambda: _welcome(pipeline, directory, address))
     typer.echo("stopped; everything acknowledged is on disk")
 
 
-def _welcome(pipeline: wiring.Embedded, directory: DataDirectory, address: wiring.Address) -> None:
+def _welcome(pipeline: wiring.Embedded, directory: DataDirectory, address: Address) -> None:
     typer.echo(f"Forebay is up: {address.url}  (data in {directory.path}; Ctrl-C stops it)")
     if not directory.first_start:
         return
