@@ -18,4 +18,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def graph(request: pytest.FixtureRequest) -> str:
-    return request.node.name[:150]
+    return str(request.node.name)[:150]

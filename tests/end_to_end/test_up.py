@@ -27,10 +27,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @contextmanager
-def up(data: Path, port: int, *more: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """`forebay up`, once it answers; SIGTERM at the end."""
+def up(data: Path, port: int, *more: str, **environment: str) -> Iterator[list[str]]:
+    """`forebay up`, once it answers; SIGTERM at the end.  Then the list holds what it printed."""
     command = [*FOREBAY, "up", "--data", str(data), "--port", str(port), *more]
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    printed: list[str] = []
     try:
         while process.poll() is None:
             try:
@@ -38,10 +39,11 @@ def up(data: Path, port: int, *more: str, **environment: str) -> Iterator[subpro
                 break
             except httpx.HTTPError:
                 continue
-        yield process
+        yield printed
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        printed.append(process.communicate(timeout=60)[0])
+        assert process.returncode == 0
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
@@ -61,17 +63,15 @@ def test_the_first_start_prints_settings_to_paste_and_a_restart_continues(tmp_pa
         while agent.reports < 3:
             pass
         agent.finish()
-    out, _ = first.communicate()
-    assert first.returncode == 0
     for hint in ("FOREBAY_TOKEN=", "Strawberry", "GRAPHQL_METRICS_COLLECTOR_ENDPOINT="):
-        assert hint in out
+        assert hint in first[0]
     with up(data, port) as second:
         url = f"http://127.0.0.1:{port}"
         asked = run("clients", "Query.load", "--url", url, "--window", "1d")
         assert "agent" in asked.stdout
         assert f"{agent.requests:,}" in asked.stdout
         assert run("verify", "--url", url).returncode == 0
-    assert "FOREBAY_TOKEN=" not in second.communicate()[0]
+    assert "FOREBAY_TOKEN=" not in second[0]
 
 
 def test_a_second_up_on_the_same_directory_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
@@ -134,11 +134,11 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(arguments: list[str], tmp_p
 
 def test_secrets_never_reach_what_is_printed(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
-    with up(data, port) as process:
+    with up(data, port) as printed:
         token = run("token", "create", "--org", "a", "--graph", "b", "--data", str(data)).stdout.strip()
         httpx.post(f"http://127.0.0.1:{port}/v1/reports", headers={"authorization": f"Bearer {token}x"}, content=b"{")
         httpx.get(f"http://127.0.0.1:{port}/?token={token}")
-    out = process.communicate()[0]
+    [out] = printed
     assert token not in out
     secret = (data / "signing-keys.json").read_text()
     assert (data / "signing-keys.json").stat().st_mode & 0o777 == 0o600
