@@ -1,4 +1,4 @@
-"""Serving HTTP: an ASGI application on an address, until a signal or a failure ends it."""
+"""Serving HTTP: an ASGI application on an address, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -55,10 +55,8 @@ def check_port(address: Address) -> None:
         raise Stop(message) from exc
 
 
-async def serve(
-    app: ASGIApp, address: Address, started: Callable[[], None], failed: Callable[[], bool] = lambda: False
-) -> None:
-    """Run an ASGI application until SIGTERM, SIGINT or `failed`."""
+async def serve(app: ASGIApp, address: Address, started: Callable[[], None]) -> None:
+    """Run an ASGI application until SIGTERM or SIGINT."""
     server = Server(
         app,
         address=address.host,
@@ -76,7 +74,7 @@ async def serve(
         loop.add_signal_handler(number, stopping.set)
     await _answering(address, serving)
     started()
-    while not stopping.is_set() and not failed() and not serving.done():
+    while not stopping.is_set() and not serving.done():
         try:
             await asyncio.wait_for(stopping.wait(), timeout=0.25)
         except TimeoutError:

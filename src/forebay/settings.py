@@ -37,6 +37,7 @@ class LoaderSettings:
 
     batch_mib: int = setting(8, "MiB", "records that fill a batch")
     linger: float = setting(0.5, "s", "longest time that a record waits for a batch to fill")
+    retry: float = setting(30.0, "s", "pause before a loader that stopped begins again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
         name = variable(kind, field)
         if (text := environment.get(name)) is not None:
             try:
-                given[field.name] = type(field.default)(text)
+                given[field.name] = int(text) if isinstance(field.default, int) else float(text)
             except ValueError:
                 raise Stop(f"{name} is {text!r}, which is no number of {field.metadata['unit']}") from None
             if given[field.name] <= 0:

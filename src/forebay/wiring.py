@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
 
+import structlog
 from starlette.applications import Starlette
 
 from . import settings
@@ -21,11 +21,13 @@ from .datadir import DataDirectory, keys_path
 from .errors import ForebayError, Stop
 from .insights.insights import Insights
 from .journal.sqlite import SqliteJournal
-from .loader.loop import Loader
+from .loader.loop import Loader, Progress
 from .loader.pace import Pace
 from .metrics import refusals
 from .serving import Address, check_port, metrics_route, serve
 from .store.clickhouse import ClickHouse
+
+log = structlog.get_logger()
 
 PIPELINE = "embedded"
 GROUP = "forebay-loader"
@@ -45,22 +47,16 @@ class Embedded:
         self._store = ClickHouse(f"chdb:{directory.store}")
         self._store.migrate()
         self._stopping = threading.Event()
-        self._failure: ForebayError | None = None
-        self._loader = Loader(
-            self._journal.consumer(GROUP, TOPICS),
-            self._store,
-            PIPELINE,
-            Pace(pace.batch_mib * MIB, pace.linger),
-            time.monotonic,
-        )
+        self._progress = Progress()
+        self._pace = Pace(pace.batch_mib * MIB, pace.linger)
+        self._retry = pace.retry
         collector = Collector(
             self._journal,
             self.keys,
             Limits(limits.compressed_mib * MIB, limits.plain_mib * MIB, limits.entries, limits.budget_mib * MIB),
         )
-        progress = self._loader.progress
         self.insights = Insights(
-            self._store, self._journal, GROUP, PIPELINE, time.time, progress=lambda: progress, refusals=refusals
+            self._store, self._journal, GROUP, PIPELINE, time.time, lambda: self._progress, refusals
         )
         gate = Gate(None if address.loopback else self.keys)
         self.app = Starlette(routes=[*collector.routes(), *routes(self.insights, gate), metrics_route()])
@@ -68,44 +64,34 @@ class Embedded:
     def run(self, address: Address, started: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT; then stop taking in, load what is there, and close.
 
-        `started` is called once requests are answered.  Stop if the loader can't go on.
+        `started` is called once requests are answered.  Stop at the end if the loader had given up.
         """
         loader = threading.Thread(target=self._load, name="loader")
         loader.start()
         try:
-            asyncio.run(serve(self.app, address, started, failed=lambda: self._failure is not None))
+            asyncio.run(serve(self.app, address, started))
         finally:
             self._stopping.set()
             loader.join()
-            self._drain()
             self._journal.close()
             self._store.close()
-        if self._failure is not None:
-            raise self._failure
+        if self._progress.trouble:
+            raise Stop(f"not everything is loaded, the journal keeps it: {self._progress.trouble}")
 
     def _load(self) -> None:
-        trimmed = time.monotonic()
-        try:
-            while not self._stopping.is_set():
-                self._loader.run_for(self._stopping, TRIM_EVERY)
-                if time.monotonic() - trimmed >= TRIM_EVERY:
-                    self._trim()
-                    trimmed = time.monotonic()
-        except ForebayError as exc:
-            self._failure = exc
-        except Exception as exc:  # whatever it is, a loader that died must not look alive
-            logging.getLogger(__name__).exception("the loader failed")
-            self._failure = Stop(f"the loader failed: {exc!r}")
-
-    def _drain(self) -> None:
-        """Nobody loses anything if this fails: the journal keeps it for the next start."""
-        deadline = time.monotonic() + DRAIN_WITHIN
-        while self._failure is None and time.monotonic() < deadline:
+        """Collecting goes on whatever happens to the loader: the journal is there to hold what it can't load."""
+        while not self._stopping.is_set():
+            consumer = self._journal.consumer(GROUP, TOPICS)
+            loader = Loader(consumer, self._store, PIPELINE, self._pace, time.monotonic, self._progress)
             try:
-                if not self._loader.step(final=True):
-                    return
-            except ForebayError:
-                return
+                while not self._stopping.is_set():
+                    loader.run_for(self._stopping, TRIM_EVERY)
+                    self._trim()
+                loader.drain(DRAIN_WITHIN)
+            except Exception as exc:  # whatever it was: say so, and begin again from what is durable
+                self._progress.trouble = str(exc) if isinstance(exc, ForebayError) else repr(exc)
+                log.error("the loader stopped", reason=self._progress.trouble, again_in_seconds=self._retry)
+                self._stopping.wait(self._retry)
 
     def _trim(self) -> None:
         before = int((time.time() - self._retention) * 1000)

@@ -21,6 +21,7 @@ import httpx
 
 from forebay.access import Identity, Scope, SigningKeys
 from forebay.datadir import keys_path, open_directory
+from forebay.errors import Stop
 from forebay.steps import on_step
 
 processes = multiprocessing.get_context("forkserver")
@@ -33,6 +34,14 @@ class Kill:
 
     step: str | None
     nth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Raise Stop the first `times` that `step` is reached."""
+
+    step: str
+    times: int
 
 
 @dataclass(slots=True)
@@ -51,8 +60,8 @@ class Pipeline:
         self.data.mkdir(parents=True, exist_ok=True)
         return SigningKeys.load(keys_path(self.data)).create(Identity(org, graph, scope), 3600)
 
-    def start(self, kill: Kill | None = None, wait: bool = True) -> None:
-        self.process = processes.Process(target=_run, args=(self.data, self.port, kill), daemon=True)
+    def start(self, fault: Kill | Fail | None = None, wait: bool = True) -> None:
+        self.process = processes.Process(target=_run, args=(self.data, self.port, fault), daemon=True)
         self.process.start()
         deadline = time.monotonic() + 60
         while wait and self.process.is_alive() and not self.healthy():
@@ -81,15 +90,18 @@ class Pipeline:
         return httpx.get(f"{self.url}/api/v1/{question}", timeout=60).raise_for_status().json()
 
 
-def _run(data: Path, port: int, kill: Kill | None) -> None:
-    if kill is not None:
-        reached = itertools.count(1)
+def _run(data: Path, port: int, fault: Kill | Fail | None) -> None:
+    reached = itertools.count(1)
 
-        def hook(step: str) -> None:
-            if kill.step in (None, step) and next(reached) >= kill.nth:
+    def hook(step: str) -> None:
+        match fault:
+            case Kill(at, nth) if at in (None, step) and next(reached) >= nth:
                 os.kill(os.getpid(), signal.SIGKILL)
+            case Fail(at, times) if at == step and next(reached) <= times:
+                raise Stop(f"made to stop at {step}")
 
-        on_step(hook)
+    on_step(hook)
+    os.environ["FOREBAY_LOADER_RETRY"] = "0.1"
     from forebay import wiring
     from forebay.serving import Address
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from faults.load import Agent
-from faults.pipeline import Kill, Pipeline
+from faults.pipeline import Fail, Kill, Pipeline
 
 from forebay.steps import STEPS
 
@@ -57,6 +57,22 @@ def test_killed_at_each_step_and_started_again_totals_are_exact(tmp_path: Path, 
     for agent in agents:
         agent.finish()
     check(pipeline, agents)
+    assert pipeline.stop() == 0
+
+
+def test_a_loader_that_stops_is_shown_and_begins_again_while_collecting_goes_on(tmp_path: Path) -> None:
+    pipeline = Pipeline(tmp_path / "data")
+    agent = Agent("agent", pipeline.port, pipeline.token(), pause=0.01)
+    pipeline.start(Fail("loader.prepared", times=20))
+    agent.start()
+    while "made to stop" not in pipeline.ask("status")["loader"]["trouble"]:
+        time.sleep(0.01)
+    reports = agent.reports
+    while agent.reports < reports + 5:
+        time.sleep(0.01)
+    agent.finish()
+    check(pipeline, [agent])
+    assert pipeline.ask("status")["loader"]["trouble"] == ""
     assert pipeline.stop() == 0
 
 

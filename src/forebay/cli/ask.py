@@ -80,6 +80,8 @@ def fields(
 @of_server
 def operations(
     server: Server,
+    client: Annotated[str | None, typer.Option(help="Of this client only.", show_default=False)] = None,
+    version: Annotated[str | None, typer.Option(help="In this version only.", show_default=False)] = None,
     window: WindowOption = MONTH,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
     as_json: Json = False,
@@ -104,7 +106,7 @@ def operations(
         names = "operation type requests# errors# p50# p99# clients# deprecated last_seen"
         table(console, names, rows, "no requests were seen")
 
-    _print(server.get("operations", window=window, limit=limit), as_json, show)
+    _print(server.get("operations", client=client, version=version, window=window, limit=limit), as_json, show)
 
 
 @of_server

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from .. import wiring
@@ -28,6 +30,7 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
 ) -> None:
     """Run the whole pipeline on this machine: collector, journal, loader, store and page."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with open_directory(data) as directory:
         address = Address(host, port)
         pipeline = wiring.embedded(directory, address)

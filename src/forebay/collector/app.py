@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 
 import msgspec
-import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,8 +32,6 @@ from ..metrics import REFUSED
 from .admission import Admission, Limits
 from .intake import Delivery, Intake, Named
 from .protocols import cosmo
-
-log = structlog.get_logger()
 
 STATUS = {"malformed": 400, "invalid_schema": 400, "too_large": 413, "encoding": 415, "media_type": 415}
 """Reason of a RejectRecord → HTTP status of the native protocol."""

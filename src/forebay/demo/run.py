@@ -63,6 +63,7 @@ class Demo:
         self._service: subprocess.Popen[bytes] | None = None
         self.traffic = Traffic()
         self.url = f"http://127.0.0.1:{port}"
+        self._scope = {"org": ORG, "graph": self.graph}
         self.outcome = Outcome(page=f"{self.url}/?org={ORG}&graph={self.graph}")
 
     def __enter__(self) -> Demo:
@@ -83,15 +84,12 @@ class Demo:
         self._processes.close()
 
     def ask(self, question: str, **parameters: str) -> dict[str, Any]:
-        """An answer about this run's graph."""
-        scope = {"org": ORG, "graph": self.graph}
-        answer = httpx.get(f"{self.url}/api/v1/{question}", params={**scope, **parameters}, timeout=60)
-        answer.raise_for_status()
-        return dict(answer.json())
+        """An answer about this run's graph; an empty one while nothing of it has been loaded."""
+        return self._answer("GET", question, params={**self._scope, **parameters})
 
     def who_uses(self, coordinate: str) -> list[dict[str, Any]]:
         """Question 3.  Remembers when it was first answered rightly."""
-        uses = self.ask("clients", coordinate=coordinate, window=WINDOW)["uses"]
+        uses = self.ask("clients", coordinate=coordinate, window=WINDOW).get("uses", [])
         if self.outcome.first_answer_seconds is None and any(use["client"] == "Android App" for use in uses):
             self.outcome.first_answer_seconds = round(time.monotonic() - self._begun, 2)
         return list(uses)
@@ -104,10 +102,7 @@ class Demo:
         """Question 1: what breaks if this line is taken out of the schema?"""
         proposal = "\n".join(kept for kept in sdl().splitlines() if kept.strip() != line)
         content = {"schema": proposal, "against": sdl(), "window": WINDOW}
-        scope = {"org": ORG, "graph": self.graph}
-        answer = httpx.post(f"{self.url}/api/v1/check", params=scope, json=content, timeout=60)
-        answer.raise_for_status()
-        return dict(answer.json())
+        return self._answer("POST", "check", params=self._scope, json=content)
 
     def settle(self) -> Outcome:
         """Stop the traffic, wait until everything is loaded, and compare."""
@@ -129,6 +124,15 @@ class Demo:
         self.outcome.conserved = bool(self.ask("verify")["ok"])
         return self.outcome
 
+    def _answer(self, method: str, question: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer = httpx.request(method, f"{self.url}/api/v1/{question}", timeout=60, **request)
+            if answer.status_code == 404:
+                return {}
+            return dict(answer.raise_for_status().json())
+        except httpx.HTTPError as exc:
+            raise Stop(f"the pipeline does not answer: {exc}") from exc
+
     def _loaded(self) -> None:
         deadline = time.monotonic() + LOAD_WITHIN
         while any(stage["lag_records"] for stage in self.ask("status")["journal"]):
@@ -138,10 +142,12 @@ class Demo:
 
     def _answers(self) -> Counter[Line]:
         answers: Counter[Line] = Counter()
-        for row in self.ask("traffic", window=WINDOW)["traffic"]:
-            key = (row["client"], row["client_version"], row["name"])
-            answers[(*key, True)] += row["errors"]
-            answers[(*key, False)] += row["requests"] - row["errors"]
+        for client in self.ask("clients", window=WINDOW).get("clients", []):
+            who = {"client": client["client"], "version": client["client_version"]}
+            for row in self.ask("operations", window=WINDOW, limit="10000", **who)["operations"]:
+                key = (who["client"], who["version"], row["name"])
+                answers[(*key, True)] += row["errors"]
+                answers[(*key, False)] += row["requests"] - row["errors"]
         return Counter({line: count for line, count in answers.items() if count})
 
 

@@ -12,6 +12,7 @@ range is read and inserted again, under the same token, which the store takes fo
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,14 +57,22 @@ class Progress:
 class Loader:
     """Runs the loop over every partition that the consumer is given.  Used from one thread."""
 
-    def __init__(self, consumer: Consumer, store: Store, pipeline: str, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        store: Store,
+        pipeline: str,
+        pace: Pace,
+        clock: Callable[[], float],
+        progress: Progress | None = None,
+    ) -> None:
         self._consumer = consumer
         self._store = store
         self._pipeline = pipeline
         self._pace = pace
         self._clock = clock
         self._held: dict[Partition, _Held] = {}
-        self.progress = Progress()
+        self.progress = progress or Progress()
 
     def run_for(self, stopping: threading.Event, seconds: float) -> None:
         """For a while, or until `stopping` is set.  What is declared and not inserted then is replayed later."""
@@ -76,9 +85,10 @@ class Loader:
                 self.progress.trouble = str(exc)
                 stopping.wait(exc.retry_after)
 
-    def drain(self) -> None:
-        """Load and confirm everything that is in the journal now."""
-        while self.step(final=True):
+    def drain(self, within: float = math.inf) -> None:
+        """Load and confirm everything that is in the journal now, as far as it can be done in so many seconds."""
+        until = self._clock() + within
+        while self._clock() < until and self.step(final=True):
             pass
 
     def step(self, final: bool = False) -> bool:

@@ -1,0 +1,1 @@
+"""Typed questions about schema usage, their answers, and how far each answer can be trusted."""

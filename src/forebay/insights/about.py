@@ -1,0 +1,74 @@
+"""How far an answer about one graph and window can be trusted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ..core.shape import FULL_COVERAGE, Coverage
+from ..store.port import Store
+from . import queries
+from .answers import About, Reason, Scope
+from .window import Window, utc
+
+GRACE = timedelta(minutes=1)
+"""A window may end this much before the moment of asking without counting as behind."""
+
+
+def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime | None, now: datetime) -> About:
+    """`complete_up_to` was read before this call, so the store holds at least that."""
+    parameters = queries.parameters(scope, window)
+    ledger = store.query(queries.LEDGER, parameters)[0]
+    dead = store.query(queries.DEAD_LETTERS, parameters)
+    seen = store.query(queries.on(window, queries.VISIBILITY), parameters)
+    data_since = utc(ledger["data_since"]) if ledger["reports"] else None
+    coverage = FULL_COVERAGE
+    for row in seen:
+        if row["found"] and not row["invalid"]:
+            coverage &= frozenset(Coverage(word) for word in row["coverage"])
+    orphans = sum(row["requests"] for row in seen if not row["found"])
+    blind = sum(row["requests"] for row in seen if row["found"] and not row["invalid"] and not row["coverage"])
+    until = window.until
+    why: list[tuple[Reason, str]] = []
+    if data_since is None:
+        why.append((Reason.NO_DATA, "Nothing has been loaded for this graph yet."))
+    elif window.since < data_since:
+        why.append((Reason.WINDOW_BEFORE_DATA, f"The window starts before the first data, of {_at(data_since)}."))
+    if not window.kept(now):
+        days = window.rollup.kept.days
+        why.append((Reason.EXPIRED, f"The window starts before what the store keeps, which is {days} days."))
+    if complete_up_to is None:
+        why.append((Reason.STRANDED, "The journal's retention took records before they were loaded."))
+    elif complete_up_to < until:
+        if now - complete_up_to <= GRACE and window.since < complete_up_to:
+            until = complete_up_to
+        else:
+            why.append((Reason.LAG, f"Records that arrived after {_at(complete_up_to)} are not loaded yet."))
+    if orphans:
+        why.append((Reason.ORPHANS, f"{orphans:,} requests name an operation whose description has not arrived."))
+    if blind:
+        why.append((Reason.NOT_ANALYSED, f"{blind:,} requests could not be analysed by the agent that reported them."))
+    for reason, count in sorted(ledger["lost_by_reason"].items()):
+        if count:
+            why.append((Reason.LOST, f"Agents lost {count:,} requests: {reason}."))
+    if dead:
+        words = ", ".join(f"{row['letters']:,} {row['reason']}" for row in dead)
+        why.append((Reason.DEAD_LETTERS, f"Records could not be loaded and were put aside: {words}."))
+    return About(
+        org=scope.org,
+        graph=scope.graph,
+        since=window.since,
+        until=until,
+        bucket_seconds=int(window.rollup.bucket.total_seconds()),
+        complete_up_to=complete_up_to,
+        data_since=data_since,
+        requests=sum(row["requests"] for row in seen),
+        coverage=tuple(sorted(coverage)),
+        missing=tuple(sorted(FULL_COVERAGE - coverage)),
+        complete=not why,
+        incomplete=tuple(sentence for _, sentence in why),
+        reasons=tuple(dict.fromkeys(reason for reason, _ in why)),
+    )
+
+
+def _at(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

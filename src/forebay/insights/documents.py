@@ -1,0 +1,83 @@
+"""Judge 1: is a stored document, valid on the old schema, still valid on the new one?  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    NamedTypeNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    TypeNode,
+    parse,
+    validate,
+)
+
+from .type_changes import all_reachable
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`broken`: what is wrong with it only since the change, empty if nothing is.
+
+    `reach`: names of all types that values of its variables can hold; `nullable`: can a variable be null?
+    """
+
+    broken: tuple[str, ...]
+    reach: frozenset[str]
+    nullable: bool
+
+
+class Documents:
+    """Judges each document once; many shapes share one."""
+
+    def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
+        self._old = old
+        self._new = new
+        self._judged: dict[str, Judged | None] = {}
+
+    def judge(self, text: str) -> Judged | None:
+        """None for what cannot be judged: no document, or none that can be read."""
+        if text not in self._judged:
+            self._judged[text] = self._judge(text)
+        return self._judged[text]
+
+    def _judge(self, text: str) -> Judged | None:
+        try:
+            document = parse(text, no_location=True)
+            wrong = _errors(self._new, document)
+            if wrong:
+                # What was wrong before is nothing that the change did.
+                already = set(_errors(self._old, document))
+                wrong = [message for message in wrong if message not in already]
+        except (GraphQLError, RecursionError):
+            return None
+        types = [
+            variable.type
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
+            for variable in node.variable_definitions or ()
+        ]
+        return Judged(
+            broken=tuple(wrong),
+            reach=all_reachable((self._old, self._new), map(_named, types)),
+            nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
+        )
+
+
+def _errors(schema: GraphQLSchema, document: DocumentNode) -> list[str]:
+    missing = [
+        f"The schema has no {node.operation.value} operations."
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode) and schema.get_root_type(node.operation) is None
+    ]
+    return missing or [error.message for error in validate(schema, document)]
+
+
+def _named(node: TypeNode) -> str:
+    while not isinstance(node, NamedTypeNode):
+        node = node.type  # type: ignore[attr-defined]  # what is not named wraps another
+    return node.name.value

@@ -1,0 +1,86 @@
+"""What one shape tells about the elements of a schema, arranged for judging changes.  Pure."""
+
+from __future__ import annotations
+
+from graphql import GraphQLSchema, get_named_type
+
+from ..core.coordinate import Entry, Kind, State
+from ..core.shape import Coverage, Shape
+from .type_changes import Hit, all_reachable
+
+PROVIDED = State.GIVEN | State.NULL | State.NULLABLE_VARIABLE
+"""The place stands in the document or in the variables, whatever it holds."""
+
+
+class Evidence:
+    """The entries of a shape by kind.
+
+    `types`: every type whose existence matters; `returned`: named types of selected fields;
+    `objects`: input object types that occurred.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.fields: dict[str, Entry] = {}
+        self.enum_values: set[str] = set()
+        self.directives: set[str] = set()
+        self.types: set[str] = set()
+        self.returned: set[str] = set()
+        self.objects: set[str] = set()
+        self._places: dict[str, State] = {}
+        for entry in shape.entries:
+            self._add(entry)
+
+    def covers(self, *coverage: Coverage) -> bool:
+        return self.shape.coverage.issuperset(coverage)
+
+    def occurred(self, coordinate: str) -> bool:
+        """Was the field selected, the directive applied, or the input object given that an argument or input
+        field belongs to?"""
+        owner, is_argument, _ = coordinate.partition("(")
+        if is_argument:
+            return owner in self.fields or owner in self.directives
+        return owner.partition(".")[0] in self.objects
+
+    def place(self, coordinate: str, wanted: State) -> Hit:
+        """Was an argument or input field in one of the wanted states?
+
+        One without an entry was absent where it could have been: the reporter's schema did not have it yet.
+        """
+        state = self._places.get(coordinate, State.ABSENT if self.occurred(coordinate) else None)
+        if state is None:
+            return Hit.NO
+        if not state or state & State.UNCERTAIN or not self.covers(Coverage.STATES):
+            return Hit.MAYBE
+        return Hit.YES if state & wanted else Hit.NO
+
+    def reach(self, old: GraphQLSchema) -> frozenset[str]:
+        """Types that values can hold in the arguments of the selected fields, or of any directive."""
+        places = [place for directive in old.directives for place in directive.args.values()]
+        for coordinate in self.fields:
+            owner, _, name = coordinate.partition(".")
+            definition = getattr(old.type_map.get(owner), "fields", {}).get(name)
+            places += getattr(definition, "args", {}).values()
+        return all_reachable((old,), (get_named_type(place.type).name for place in places))
+
+    def _add(self, entry: Entry) -> None:
+        kind, coordinate, named, state = entry
+        self.types.add(named)
+        match kind:
+            case Kind.TYPE:
+                self.types.add(coordinate)
+            case Kind.FIELD:
+                self.fields[coordinate] = entry
+                self.returned.add(named)
+                self.types.add(coordinate.partition(".")[0])
+            case Kind.ARGUMENT:
+                self._places[coordinate] = state
+            case Kind.INPUT:
+                self._places[coordinate] = state
+                self.objects.add(coordinate.partition(".")[0])
+                self.types.add(coordinate.partition(".")[0])
+            case Kind.ENUM_VALUE:
+                self.enum_values.add(coordinate)
+                self.types.add(coordinate.partition(".")[0])
+            case Kind.DIRECTIVE:
+                self.directives.add(coordinate)

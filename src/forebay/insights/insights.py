@@ -1,0 +1,87 @@
+"""Where every question starts: which graphs there are, questions about one, its check, and the pipeline itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..journal.port import Journal
+from ..store.port import Store
+from . import queries
+from .about import about
+from .answers import Graph, Scope
+from .freshness import Freshness
+from .mistakes import BadQuestion
+from .published import build
+from .questions import Questions, published
+from .schema_check import Check, check, traffic
+from .status import Progress, Refusals, Status, status
+from .verify import Verification, Verifier
+from .window import duration, utc, window
+
+DEFAULT_WINDOW = "7d"
+
+
+class Insights:
+    """Safe to share between threads, as far as its store and journal are.
+
+    `group` is the loader's consumer group and `pipeline` its name in the ledger.  `progress` and
+    `refusals` tell what loader and collector of this process have done, where they run in it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        group: str,
+        pipeline: str,
+        clock: Callable[[], float],
+        progress: Callable[[], Progress] | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._progress = progress
+        self._refusals = refusals
+        self._freshness = Freshness(journal, group, clock)
+        self._verifier = Verifier(store, journal, group, pipeline, clock)
+
+    def graphs(self) -> list[Graph]:
+        """Every graph that ever reported or published anything."""
+        epoch = datetime.fromtimestamp(0, UTC)
+        rows = [(row["org"], row["graph"], utc(row["last_seen"])) for row in self._store.query(queries.GRAPHS)]
+        return [Graph(org, graph, seen if seen > epoch else None) for org, graph, seen in rows]
+
+    def ask(self, scope: Scope, last: str = DEFAULT_WINDOW) -> Questions:
+        """Questions about the window that ends now; `last` is its length, as in `30d`."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        try:
+            asked = window(now - duration(last), now, now)
+        except OverflowError:
+            raise BadQuestion(f"`{last}` is too long a window") from None
+        fresh = self._freshness.complete_up_to()
+        return Questions(self._store, scope, asked, about(self._store, scope, asked, fresh, now))
+
+    def check(self, scope: Scope, schema: str, against: str | None = None, last: str = "30d") -> Check:
+        """What becoming `schema` (SDL) would do to the traffic of the window.
+
+        `against` is the SDL that is served now; the newest published one if it is left out.
+        """
+        new = build(schema, "new schema")
+        if against is not None:
+            old = build(against, "old schema", strict=False)
+        elif served := published(self._store, scope):
+            old = served.schema
+        else:
+            raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")
+        questions = self.ask(scope, last)
+        return check(old, new, traffic(self._store, scope, questions.window), questions.about)
+
+    def verify(self, scope: Scope | None = None) -> Verification:
+        """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""
+        return self._verifier.verify(scope)
+
+    def status(self, scope: Scope | None = None) -> Status:
+        """How the pipeline is doing; with a scope, without what concerns other graphs."""
+        graphs = [each for each in self.graphs() if scope is None or (each.org, each.graph) == scope]
+        return status(self._store, self._freshness, graphs, scope, self._progress, self._refusals)

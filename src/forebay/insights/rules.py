@@ -1,0 +1,223 @@
+"""What each kind of change asks of the entries of a shape.  Pure.
+
+`by_entries` goes by entries alone.  `when_valid` is for a shape whose document is known to stay
+valid: then only what variables carried and what clients read can still matter.  Both answer None
+where the change cannot matter whatever the entries are, and an effect of NO where they don't show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
+
+from ..core.coordinate import State
+from ..core.shape import OperationType
+from .documents import Judged
+from .evidence import PROVIDED, Evidence
+from .schema_changes import Change, Severity, default
+from .type_changes import Hit, named_refused, output_fits, value_refused
+
+
+class Effect(NamedTuple):
+    """`why` says in a sentence what the message of the change doesn't."""
+
+    hit: Hit
+    why: str = ""
+
+
+class Schemas(NamedTuple):
+    old: GraphQLSchema
+    new: GraphQLSchema
+
+
+_VALUES = "which values were sent, and by variables of which type, is not known"
+
+NO = Effect(Hit.NO)
+YES = Effect(Hit.YES)
+
+
+def by_entries(schemas: Schemas, change: Change, evidence: Evidence) -> Effect | None:
+    """What the entries tell about a change."""
+    rule = _BY_ENTRIES.get(change.kind.removeprefix("directive_") if "(" in change.coordinate else change.kind)
+    return rule(schemas, change, evidence) if rule else None
+
+
+def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
+    """The same for a valid document."""
+    if change.severity is not Severity.BREAKING:
+        return by_entries(schemas, change, evidence)
+    owner = change.coordinate.partition(".")[0]
+    match change.kind:
+        case "type_kind_changed":
+            involved = owner in evidence.types or owner in judged.reach
+            return Effect(Hit.MAYBE, f"what was sent or returned as {owner} is not known") if involved else NO
+        case "field_type_changed":
+            name = change.coordinate.partition(".")[2]
+            old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
+            return None if output_fits(old, new) else by_entries(schemas, change, evidence)
+        case "argument_type_changed" | "directive_argument_type_changed":
+            return _type_when_valid(schemas, change, evidence, in_variables=False)
+        case "input_field_type_changed":
+            return _type_when_valid(schemas, change, evidence, in_variables=owner in judged.reach)
+        case "one_of_added":
+            return by_entries(schemas, change, evidence) if owner in judged.reach else None
+        case "input_field_removed" | "input_field_added" | "input_field_default_changed" | "enum_value_removed":
+            return by_entries(schemas, change, evidence)
+    return None  # it would show in the document
+
+
+def type_of(schema: GraphQLSchema, name: str) -> Any:
+    return schema.type_map[name]
+
+
+def place_of(schema: GraphQLSchema, coordinate: str) -> Any:
+    """The definition of an argument or input field."""
+    owner, _, argument = coordinate.removesuffix(":)").partition("(")
+    if owner.startswith("@"):
+        return next(each for each in schema.directives if each.name == owner[1:]).args[argument]
+    type_, _, name = owner.partition(".")
+    item = type_of(schema, type_).fields[name]
+    return item.args[argument] if argument else item
+
+
+def _yes(condition: bool) -> Effect:
+    return YES if condition else NO
+
+
+def _stated(hit: Hit) -> Effect:
+    return Effect(hit, "in which states it was sent is not known" if hit is Hit.MAYBE else "")
+
+
+def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    if evidence.shape.type is OperationType.UNKNOWN:
+        return Effect(Hit.MAYBE, "which type of operation it was is not known")
+    return _yes(evidence.shape.type == change.detail)
+
+
+def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _yes(change.coordinate in evidence.types)
+
+
+def _both_types(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _yes(evidence.types >= {change.coordinate, change.detail})
+
+
+def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """What stands behind an abstract type or enum has grown: whoever selects fields of it may meet it."""
+    grown = change.detail if change.kind in ("type_added", "interface_added") else change.coordinate.partition(".")[0]
+    return _yes(grown in evidence.returned)
+
+
+def _field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _yes(change.coordinate in evidence.fields)
+
+
+def _directive(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _yes(change.coordinate in evidence.directives)
+
+
+def _removed(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _stated(evidence.place(change.coordinate, PROVIDED))
+
+
+def _added(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    return _yes(evidence.occurred(change.coordinate))
+
+
+def _default(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    required = change.severity is Severity.BREAKING
+    states = State.ABSENT | State.NULLABLE_VARIABLE if required else State.ABSENT
+    return _stated(evidence.place(change.coordinate, states))
+
+
+def _type_changed(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """Without a document, whatever was provided may have come by a variable of the old type, even if it held null."""
+    old, new = (place_of(schema, change.coordinate) for schema in schemas)
+    same = str(old.type).removesuffix("!") == str(new.type).removesuffix("!")
+    refused = value_refused(old.type, new.type)
+    required = _refused_states(new)
+    if State.ABSENT in required:
+        required |= State.NULLABLE_VARIABLE
+    unsure = Effect(min(evidence.place(change.coordinate, PROVIDED), Hit.NO if same else Hit.MAYBE), _VALUES)
+    return max(_type_effect(change, evidence, required, refused), unsure, key=lambda effect: effect.hit)
+
+
+def _type_when_valid(schemas: Schemas, change: Change, evidence: Evidence, in_variables: bool) -> Effect | None:
+    """`in_variables`: the input object can be inside a variable, which no document shows."""
+    old, new = (place_of(schema, change.coordinate) for schema in schemas)
+    refused = value_refused(old.type, new.type)
+    states = _refused_states(new)
+    if not in_variables:
+        refused = min(named_refused(get_named_type(old.type), get_named_type(new.type)), Hit.MAYBE)
+        states &= State.NULL
+    if not refused and not states:
+        return None
+    return _type_effect(change, evidence, states, refused)
+
+
+def _refused_states(place: Any) -> State:
+    if not isinstance(place.type, GraphQLNonNull):
+        return State.NONE
+    return State.NULL | State.ABSENT if default(place) is None else State.NULL
+
+
+def _type_effect(change: Change, evidence: Evidence, states: State, refused: Hit) -> Effect:
+    """Broken by one of these states, or by a value that is refused."""
+    by_state = evidence.place(change.coordinate, states)
+    by_value = min(evidence.place(change.coordinate, State.GIVEN), refused)
+    if by_value > by_state and by_value is Hit.MAYBE:
+        return Effect(Hit.MAYBE, _VALUES)
+    return _stated(max(by_state, by_value))
+
+
+def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    name = change.coordinate
+    if name not in evidence.objects:
+        return NO
+    places = [f"{name}.{each}" for each in type_of(schemas.old, name).fields]
+    given = [place for place in places if evidence.place(place, PROVIDED)]
+    always = [place for place in given if not evidence.place(place, State.ABSENT)]
+    if len(always) > 1 or any(evidence.place(place, State.NULL) is Hit.YES for place in places):
+        return YES
+    if len(given) == len(always) == 1 and not evidence.place(given[0], State.NULLABLE_VARIABLE):
+        return NO
+    return Effect(Hit.MAYBE, f"whether each {name} held exactly one field is not known")
+
+
+def _enum_value(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    if change.coordinate in evidence.enum_values:
+        return YES
+    enum = change.coordinate.partition(".")[0]
+    if enum in evidence.returned:
+        return Effect(Hit.MAYBE, f"it selects fields of {enum}: whether {change.coordinate} was returned is not known")
+    return NO
+
+
+_BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
+    "root_type_changed": _root,
+    "type_removed": _type,
+    "type_kind_changed": _type,
+    "type_added": _returned,
+    "interface_removed": _both_types,
+    "interface_added": _returned,
+    "union_member_removed": _both_types,
+    "union_member_added": _returned,
+    "field_removed": _field,
+    "field_type_changed": _field,
+    "argument_removed": _removed,
+    "argument_added": _added,
+    "argument_type_changed": _type_changed,
+    "argument_default_changed": _default,
+    "input_field_removed": _removed,
+    "input_field_added": _added,
+    "input_field_type_changed": _type_changed,
+    "input_field_default_changed": _default,
+    "one_of_added": _one_of,
+    "enum_value_removed": _enum_value,
+    "enum_value_added": _returned,
+    "directive_removed": _directive,
+    "directive_location_removed": _directive,
+    "directive_repeatable_removed": _directive,
+}

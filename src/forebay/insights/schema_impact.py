@@ -1,0 +1,145 @@
+"""Whom a change breaks: one shape against all changes between two schemas.  Pure.
+
+Judge 1 is validation: where the shape's document is stored and stays valid, no change that shows
+in documents breaks it.  Judge 2 are its entries (`rules`): what variables carried, what clients
+read, and everything where there is no document.  What neither can tell is a MAYBE, never a NO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, GraphQLUnionType
+
+from ..core.shape import FULL_COVERAGE, Coverage, Shape
+from .documents import Documents, Judged
+from .evidence import Evidence
+from .rules import NO, Effect, Schemas, by_entries, when_valid
+from .schema_changes import Change, Severity
+from .type_changes import Hit
+
+_NEEDS = {
+    "argument": frozenset({Coverage.FIELDS, Coverage.ARGUMENTS}),
+    "input": frozenset({Coverage.INPUTS}),
+    "one": frozenset({Coverage.INPUTS}),
+    "enum": frozenset({Coverage.FIELDS, Coverage.ENUM_VALUES}),
+    "directive": frozenset({Coverage.DOCUMENT}),
+}
+"""First word of a change's kind → what a reporter must see for its silence to mean anything."""
+
+_FIELDS = frozenset({Coverage.FIELDS})
+
+_HARMLESS = frozenset(
+    (
+        "type_added",
+        "field_added",
+        "enum_value_added",
+        "deprecation_changed",
+        "directive_added",
+        "directive_usage_added",
+        "directive_usage_removed",
+    )
+)
+
+
+class Impact(NamedTuple):
+    """Effects other than NO by the number of the change; `unexplained`: why the document broke, if no change tells."""
+
+    effects: dict[int, Effect]
+    unexplained: str = ""
+
+
+class Judge:
+    """Judges shapes, one at a time."""
+
+    def __init__(self, old: GraphQLSchema, new: GraphQLSchema, changes: Sequence[Change]) -> None:
+        self._schemas = Schemas(old, new)
+        self._changes = changes
+        self._documents = Documents(old, new)
+
+    def judge(self, shape: Shape) -> Impact:
+        """What the changes do to requests of this shape."""
+        if shape.invalid:
+            return Impact({})  # it was refused before the change
+        evidence = Evidence(shape)
+        if shape.coverage == FULL_COVERAGE and not any(_touches(change, evidence) for change in self._changes):
+            return Impact({})
+        judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
+        if judged is not None and judged.broken:
+            return self._attributed(evidence, judged.broken[0])
+        effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
+        return Impact({number: effect for number, effect in effects.items() if effect.hit})
+
+    def _attributed(self, evidence: Evidence, error: str) -> Impact:
+        """The document broke: the breaking changes that its entries touch did it."""
+        effects = {}
+        for number, change in enumerate(self._changes):
+            effect = by_entries(self._schemas, change, evidence) or NO
+            if effect.hit and change.severity is not Severity.SAFE:
+                effects[number] = Effect(Hit.YES, error) if change.severity is Severity.BREAKING else effect
+        explained = any(self._changes[number].severity is Severity.BREAKING for number in effects)
+        return Impact(effects, "" if explained else error)
+
+    def _effect(self, change: Change, evidence: Evidence, judged: Judged | None) -> Effect:
+        if change.severity is Severity.SAFE:
+            return self._unmerged(change, evidence) if judged is None else NO
+        if judged is None:
+            effect = by_entries(self._schemas, change, evidence)
+        else:
+            effect = when_valid(self._schemas, change, evidence, judged)
+        if effect is not None and not effect.hit and not self._visible(change, evidence, judged):
+            return Effect(Hit.MAYBE, "the reporter does not show what is needed to tell")
+        return effect or NO
+
+    def _visible(self, change: Change, evidence: Evidence, judged: Judged | None) -> bool:
+        """Would the entries show it if the change mattered to this shape?"""
+        needs = _NEEDS.get(change.kind.partition("_")[0], _FIELDS)
+        seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
+        if needs <= seen:
+            return True
+        owner = change.coordinate.partition("(")[0]
+        if "(" in change.coordinate and Coverage.FIELDS in seen and owner.partition("@")[0]:
+            return owner not in evidence.fields
+        if not needs & {Coverage.INPUTS, Coverage.ENUM_VALUES} or (
+            judged and judged.nullable and change.kind.endswith("type_changed")
+        ):
+            return False
+        if Coverage.FIELDS not in seen and (judged is None or Coverage.FIELDS in needs):
+            return False
+        reach = judged.reach if judged else evidence.reach(self._schemas.old)
+        return owner.partition(".")[0] not in reach
+
+    def _unmerged(self, change: Change, evidence: Evidence) -> Effect:
+        """A safe change of a field's type can keep it from merging with another's: only documents tell."""
+        selected = change.coordinate in evidence.fields or not evidence.covers(Coverage.FIELDS)
+        if selected and may_keep_from_merging(self._schemas.old, change):
+            return Effect(Hit.MAYBE, "its document is not known, in which this field must merge with others")
+        return NO
+
+
+def _touches(change: Change, evidence: Evidence) -> bool:
+    """Can the change matter to anything that a shape holds whose reporter sees everything?
+
+    If none does, the document need not be validated, which takes milliseconds.  Changes of which
+    types there are, and of where they can stand, reach further than entries: they always can.
+    """
+    owner, is_argument, _ = change.coordinate.partition("(")
+    if change.kind in _HARMLESS and change.severity is Severity.SAFE:
+        return False
+    if is_argument or change.kind.startswith(("field_", "directive_")):
+        return owner in evidence.fields or owner in evidence.directives
+    if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
+        return owner.partition(".")[0] in evidence.types
+    return True
+
+
+def may_keep_from_merging(old: GraphQLSchema, change: Change) -> bool:
+    """Can a change of this field's type make "Fields In Set Can Merge" fail, beside a sibling type's field?"""
+    if change.kind != "field_type_changed":
+        return False
+    type_ = old.type_map[change.coordinate.partition(".")[0]]
+    if isinstance(type_, GraphQLInterfaceType):
+        return True
+    abstract = (each for each in old.type_map.values() if isinstance(each, GraphQLInterfaceType | GraphQLUnionType))
+    return isinstance(type_, GraphQLObjectType) and any(old.is_sub_type(each, type_) for each in abstract)

@@ -1,0 +1,124 @@
+"""What a change of one type reference means for values: going in, and coming out.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLSchema,
+    get_named_type,
+    is_leaf_type,
+)
+
+# What JSON each built-in scalar takes (specification, "Input Coercion"); a long has more than 32 bits.
+_TAKES = {
+    "Int": frozenset({"int"}),
+    "Float": frozenset({"int", "long", "float"}),
+    "String": frozenset({"string"}),
+    "Boolean": frozenset({"boolean"}),
+    "ID": frozenset({"int", "long", "string"}),
+}
+
+
+class Hit(IntEnum):
+    """Does it happen?"""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+
+def output_keeps(old: Any, new: Any) -> bool:
+    """Safe for results: the same type, or less nullable anywhere."""
+    if isinstance(new, GraphQLNonNull):
+        inner = old.of_type if isinstance(old, GraphQLNonNull) else old
+        return output_keeps(inner, new.of_type)
+    if isinstance(old, GraphQLList) and isinstance(new, GraphQLList):
+        return output_keeps(old.of_type, new.of_type)
+    return str(old) == str(new)
+
+
+def output_fits(old: Any, new: Any) -> bool:
+    """Can a client go on reading the result of a document that stays valid?
+
+    Like `output_keeps`, but which object, interface or union stands there is left to the document.
+    """
+    if isinstance(new, GraphQLNonNull):
+        return output_fits(old.of_type if isinstance(old, GraphQLNonNull) else old, new.of_type)
+    if isinstance(old, GraphQLList) or isinstance(new, GraphQLList):
+        return isinstance(old, GraphQLList) and isinstance(new, GraphQLList) and output_fits(old.of_type, new.of_type)
+    if isinstance(old, GraphQLNonNull):
+        return False
+    return str(old) == str(new) or not (is_leaf_type(old) or is_leaf_type(new))
+
+
+def input_accepts(old: Any, new: Any) -> bool:
+    """Safe for places: variables of every type that was allowed stay allowed."""
+    if isinstance(old, GraphQLNonNull):
+        return input_accepts(old.of_type, new.of_type if isinstance(new, GraphQLNonNull) else new)
+    if isinstance(old, GraphQLList) and isinstance(new, GraphQLList):
+        return input_accepts(old.of_type, new.of_type)
+    return str(old) == str(new)
+
+
+def value_refused(old: Any, new: Any) -> Hit:
+    """Would a value that is not null, good for the type `old`, be refused by `new`?"""
+    old, new = _nullable(old), _nullable(new)
+    if isinstance(old, GraphQLList):
+        if not isinstance(new, GraphQLList):
+            return Hit.YES
+        nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
+        return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls else Hit.NO)
+    if isinstance(new, GraphQLList):
+        return value_refused(old, new.of_type)  # one value stands for a list of one
+    return named_refused(old, new)
+
+
+def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
+    """The same for named types; what changed inside a type of the same name is a change of its own."""
+    if old.name == new.name:
+        return Hit.NO
+    if isinstance(old, GraphQLEnumType) and new.name in ("String", "ID"):
+        return Hit.NO  # a variable's enum value is a JSON string; a literal is judged with its document
+    if old.name in _TAKES and new.name in _TAKES:
+        gives, takes = _TAKES[old.name], _TAKES[new.name]
+        return Hit.NO if gives <= takes else Hit.MAYBE if gives & takes else Hit.YES
+    if isinstance(old, GraphQLInputObjectType) and new.name in _TAKES:
+        return Hit.YES
+    if isinstance(new, GraphQLInputObjectType) and old.name in _TAKES:
+        return Hit.YES
+    if isinstance(old, GraphQLEnumType) and new.name in _TAKES:
+        return Hit.YES
+    return Hit.MAYBE
+
+
+@lru_cache(maxsize=4096)
+def reachable(schema: GraphQLSchema, name: str) -> frozenset[str]:
+    """The names of all types that a value of this input type can hold, itself among them."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        type_ = schema.type_map.get(pending.pop())
+        if type_ is not None and type_.name not in found:
+            found.add(type_.name)
+            if isinstance(type_, GraphQLInputObjectType):
+                pending += [get_named_type(place.type).name for place in type_.fields.values()]
+    return frozenset(found)
+
+
+def all_reachable(schemas: Iterable[GraphQLSchema], names: Iterable[str]) -> frozenset[str]:
+    """What values of these input types can hold under any of the schemas."""
+    wanted = list(names)
+    return frozenset().union(*(reachable(schema, name) for schema in schemas for name in wanted))
+
+
+def _nullable(type_: Any) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_

@@ -1,0 +1,272 @@
+"""Conservation: what was appended to the journal is in the store once, or in the dead letters, or was a repeat.
+
+1. The ledger's ranges of each partition follow each other without gap or overlap up to what the
+   loader has committed, and each accounts for every one of its records.
+2. Ranges that the journal still has are decoded again: requests appended = requests landed
+   + those of repeats + those of dead letters.
+3. The ledger's requests of each graph and day are those of every rollup that still keeps the day.
+4. There are as many dead letters as the ledger says, and no rollup has more rows than tallies came in.
+
+The loader may run meanwhile.  What is committed is read first, so 1 and 2 judge only ranges
+that are finished; each comparison of 3 and 4 is one query, asked again before it counts as a difference.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..core.record import TOPICS, Report, decode
+from ..errors import RejectRecord, RetryLater
+from ..journal.port import Journal, Partition
+from ..store.port import Store
+from .answers import Scope
+from .window import ROLLUPS
+
+MAX_DIFFERENCES = 20
+ATTEMPTS = 5
+PAUSE = 0.2
+PAGE = 1_000
+
+_OURS = "pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
+
+RANGES = f"""
+SELECT count() AS ranges, sum(n) AS records, min(first_offset) AS low, max(last_offset) AS high, sum(d) AS dead_letters,
+  sum(r) AS requests, sum(rr) AS repeat_requests
+FROM (
+  SELECT first_offset, last_offset, sum(records) AS n, sum(ledger.dead_letters) AS d, sum(ledger.requests) AS r,
+    sum(ledger.repeat_requests) AS rr
+  FROM ledger WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
+)
+"""
+
+BROKEN_RANGES = f"""
+SELECT first_offset, last_offset, n, previous, number FROM (
+  SELECT first_offset, last_offset, n, row_number() OVER w AS number, lagInFrame(last_offset, 1, -1) OVER w AS previous
+  FROM (
+    SELECT first_offset, last_offset, sum(records) AS n FROM ledger
+    WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
+  ) WINDOW w AS (ORDER BY first_offset, last_offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+) WHERE n != last_offset - first_offset + 1 OR (number > 1 AND first_offset != previous + 1)
+ORDER BY first_offset LIMIT {MAX_DIFFERENCES}
+"""
+
+PAGE_OF_RANGES = f"""
+SELECT first_offset, last_offset, groupArray((org, graph, records, requests, repeat_requests, dead_letters)) AS accounts
+FROM ledger WHERE {_OURS} AND first_offset >= {{next:Int64}} AND last_offset < {{committed:Int64}}
+GROUP BY first_offset, last_offset ORDER BY first_offset LIMIT {PAGE}
+"""
+
+DEAD_OFFSETS = f"SELECT offset FROM dead_letters WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}"
+
+_SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
+
+TOTALS = f"""
+SELECT org, graph, day, sum(l) AS ledger, sum(m) AS requests_5m, sum(h) AS requests_1h, sum(d) AS requests_1d FROM (
+  SELECT org, graph, day, sum(count) AS l, 0 AS m, 0 AS h, 0 AS d
+  FROM (SELECT org, graph, day_requests FROM ledger WHERE {_SCOPED} AND notEmpty(day_requests))
+  ARRAY JOIN mapKeys(day_requests) AS day, mapValues(day_requests) AS count GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests), 0, 0 FROM requests_5m WHERE {_SCOPED}
+    GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, sum(requests), 0 FROM requests_1h WHERE {_SCOPED}
+    GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, 0, sum(requests) FROM requests_1d WHERE {_SCOPED}
+    GROUP BY org, graph, day
+) GROUP BY org, graph, day ORDER BY org, graph, day
+"""
+
+LETTERS = f"""
+SELECT org, graph, sum(l) AS ledger, sum(d) AS letters FROM (
+  SELECT org, graph, sum(dead_letters) AS l, 0 AS d FROM ledger WHERE {_SCOPED} GROUP BY org, graph
+  UNION ALL SELECT org, graph, 0, count() FROM dead_letters WHERE {_SCOPED} GROUP BY org, graph
+) GROUP BY org, graph ORDER BY org, graph
+"""
+
+ROWS = " UNION ALL ".join(
+    f"SELECT '{rollup.table}' AS name, (SELECT count() FROM {rollup.table} WHERE {_SCOPED}) AS n,"
+    f" (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies"
+    for rollup in ROLLUPS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`compared` counts what was compared, by kind; `differences` are sentences, at most MAX_DIFFERENCES."""
+
+    ok: bool
+    compared: dict[str, int]
+    first_difference: str | None
+    differences: tuple[str, ...]
+
+
+class Verifier:
+    """Compares a journal and a store."""
+
+    def __init__(self, store: Store, journal: Journal, group: str, pipeline: str, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._journal = journal
+        self._group = group
+        self._pipeline = pipeline
+        self._clock = clock
+        self._running = threading.Lock()
+
+    def verify(self, scope: Scope | None = None) -> Verification:
+        """Compare everything; with a scope, only the totals of that graph are named.
+
+        It reads the whole journal: RetryLater while another one runs.
+        """
+        if not self._running.acquire(blocking=False):
+            raise RetryLater("a verification is already running", retry_after=10)
+        try:
+            return self._compared(scope)
+        finally:
+            self._running.release()
+
+    def _compared(self, scope: Scope | None) -> Verification:
+        compared: Counter[str] = Counter()
+        differences: list[str] = []
+        for difference in self._differences(scope, compared):
+            differences.append(difference)
+            if len(differences) == MAX_DIFFERENCES:
+                break
+        first = differences[0] if differences else None
+        return Verification(not differences, dict(compared), first, tuple(differences))
+
+    def _differences(self, scope: Scope | None, compared: Counter[str]) -> Iterator[str]:
+        for topic in TOPICS:
+            for partition in self._journal.partitions(topic):
+                yield from self._partition(partition, scope, compared)
+        yield from self._steadily(lambda: self._totals(scope, compared))
+        yield from self._steadily(lambda: self._letters(scope, compared))
+        yield from self._steadily(lambda: self._rows(scope))
+
+    def _partition(self, partition: Partition, scope: Scope | None, compared: Counter[str]) -> Iterator[str]:
+        committed = self._journal.committed(self._group, partition)
+        end = committed.offset if committed else self._journal.bounds(partition).low
+        where = f"{partition.topic}[{partition.number}]"
+        ours = {
+            "pipeline": self._pipeline,
+            "topic_id": self._journal.topic_id(partition.topic),
+            "partition": partition.number,
+            "committed": end,
+        }
+        summary = self._store.query(RANGES, ours)[0]
+        compared["ranges"] += summary["ranges"]
+        compared["records"] += summary["records"]
+        if not summary["ranges"]:
+            if committed and committed.offset > self._journal.bounds(partition).low:
+                yield f"{where}: offset {end} is committed and the ledger has no range"
+            return
+        if summary["high"] != end - 1:
+            yield f"{where}: the ledger ends at offset {summary['high']}, committed is {end}"
+        for row in self._store.query(BROKEN_RANGES, ours):
+            first, last = row["first_offset"], row["last_offset"]
+            if row["n"] != last - first + 1:
+                yield f"{where}: range {first}-{last} accounts for {row['n']} records"
+            else:
+                yield f"{where}: range {first}-{last} follows one that ends at {row['previous']}"
+        yield from self._recomputed(partition, ours, scope, compared)
+
+    def _recomputed(
+        self, partition: Partition, ours: dict[str, Any], scope: Scope | None, compared: Counter[str]
+    ) -> Iterator[str]:
+        """Ranges that the journal still has in full, decoded again."""
+        next_ = self._journal.bounds(partition).low
+        while rows := self._store.query(PAGE_OF_RANGES, ours | {"next": next_}):
+            bounds = {"first": rows[0]["first_offset"], "last": rows[-1]["last_offset"]}
+            dead = {row["offset"] for row in self._store.query(DEAD_OFFSETS, ours | bounds)}
+            for row in rows:
+                first, last = row["first_offset"], row["last_offset"]
+                appended = self._appended(partition, first, last, dead)
+                if appended is None:
+                    continue  # retention took some of it meanwhile
+                compared["ranges_decoded_again"] += 1
+                ledger = {
+                    (org, graph): (records, requests + repeats, letters)
+                    for org, graph, records, requests, repeats, letters in row["accounts"]
+                }
+                for key in sorted(appended.keys() | ledger.keys()):
+                    if scope is None or key == scope:
+                        have, want = ledger.get(key, (0, 0, 0)), appended.get(key, (0, 0, 0))
+                        if have != want:
+                            yield (
+                                f"{partition.topic}[{partition.number}]: range {first}-{last} of {'/'.join(key)} holds"
+                                f" (records, requests, dead letters) {want}, the ledger says {have}"
+                            )
+            next_ = rows[-1]["last_offset"] + 1
+
+    def _appended(
+        self, partition: Partition, first: int, last: int, dead: set[int]
+    ) -> dict[tuple[str, str], tuple[int, int, int]] | None:
+        """Per graph: records, requests that are not in dead letters, and dead letters."""
+        totals: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        next_ = first
+        while next_ <= last:
+            fetched = self._journal.read(partition, next_, last - next_ + 1)
+            if not fetched or fetched[0].offset != next_:
+                return None
+            for record in fetched:
+                try:
+                    decoded = decode(record.value)
+                    key, requests = (
+                        (decoded.org, decoded.graph),
+                        (sum(decoded.requests) if isinstance(decoded, Report) else 0),
+                    )
+                except RejectRecord:
+                    key, requests = ("", ""), 0
+                totals[key][0] += 1
+                if record.offset in dead:
+                    totals[key][2] += 1
+                else:
+                    totals[key][1] += requests
+            next_ = fetched[-1].offset + 1
+        return {key: (records, requests, letters) for key, (records, requests, letters) in totals.items()}
+
+    def _totals(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
+        today = datetime.fromtimestamp(self._clock(), UTC).date()
+        differences = []
+        rows = self._store.query(TOTALS, _scoped(scope))
+        for row in rows:
+            for rollup in ROLLUPS:
+                kept = row["day"] > today - rollup.kept + timedelta(days=1)
+                if kept and row[rollup.table] != row["ledger"]:
+                    have, want = row[rollup.table], row["ledger"]
+                    where = f"{row['org']}/{row['graph']} on {row['day']}"
+                    differences.append(f"{where}: {rollup.table} has {have:,} requests, the ledger {want:,}")
+        compared["days"] = len(rows)
+        compared["requests"] = sum(row["ledger"] for row in rows)
+        return differences
+
+    def _letters(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
+        rows = self._store.query(LETTERS, _scoped(scope))
+        compared["dead_letters"] = sum(row["ledger"] for row in rows)
+        return [
+            f"{row['org']}/{row['graph']}: {row['letters']} dead letters are kept, the ledger counts {row['ledger']}"
+            for row in rows
+            if row["ledger"] != row["letters"]
+        ]
+
+    def _rows(self, scope: Scope | None) -> list[str]:
+        return [
+            f"{row['name']} has {row['n']:,} rows, more than the {row['tallies']:,} tallies that the ledger counts"
+            for row in self._store.query(ROWS, _scoped(scope))
+            if row["n"] > row["tallies"]
+        ]
+
+    def _steadily(self, compare: Callable[[], list[str]]) -> list[str]:
+        """Differences that stay: an insert under way may have reached one table and not yet the next."""
+        for _ in range(ATTEMPTS - 1):
+            if not compare():
+                return []
+            time.sleep(PAUSE)
+        return compare()
+
+
+def _scoped(scope: Scope | None) -> dict[str, Any]:
+    org, graph = scope or ("", "")
+    return {"everything": int(scope is None), "org": org, "graph": graph}

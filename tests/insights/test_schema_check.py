@@ -1,0 +1,174 @@
+"""The schema check, asked of the real engine: who is affected, and when it must not say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from world import SDL, World
+
+from forebay.core.shape import OperationType, Shape
+from forebay.insights.answers import Verdict
+from forebay.insights.mistakes import BadQuestion, BadSchema
+from forebay.insights.schema_check import Check, CheckedChange, Outcome
+from forebay.store.clickhouse import ClickHouse
+
+PROFILE = "query Profile($id: ID!) { user(id: $id) { id email } }"
+LIST = "query List($f: UserFilter) { users(filter: $f) { name } }"
+WITHOUT_EMAIL = SDL.replace("  email: String\n", "")
+WITHOUT_SERIAL = SDL.replace(" serial: String", "")
+
+
+def checked(world: World, sdl: str, last: str = "7d", against: str | None = None) -> Check:
+    return world.insights.check(world.scope, sdl, against, last)
+
+
+def breaking(check: Check) -> CheckedChange:
+    (change,) = [each for each in check.changes if each.severity == "breaking"]
+    return change
+
+
+def test_a_field_in_use_breaks_and_the_answer_names_operations_and_clients(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(PROFILE, 10, client="Android App", version="1.3.4", variables={"id": "1"})
+    world.request(PROFILE, 5, client="web", version="", variables={"id": "2"})
+    world.request("{ users { name } }", 100)
+    world.load()
+    answer = checked(world, WITHOUT_EMAIL)
+    assert (answer.verdict, answer.exit_code) == (Outcome.BREAKS, 1)
+    change = breaking(answer)
+    assert (change.kind, change.coordinate, change.verdict) == ("field_removed", "User.email", Verdict.USED)
+    assert change.requests == 15
+    (operation,) = change.operations
+    assert (operation.name, operation.requests) == ("Profile", 15)
+    assert operation.clients == ("Android App 1.3.4", "web")
+
+
+def test_a_field_that_nobody_uses_can_go(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(PROFILE, variables={"id": "1"})
+    world.load()
+    answer = checked(world, WITHOUT_SERIAL)
+    assert (answer.verdict, answer.exit_code) == (Outcome.SAFE, 0)
+    assert breaking(answer).verdict is Verdict.UNUSED
+
+
+def test_an_incomplete_window_makes_unused_unknown_and_says_why(world: World) -> None:
+    world.publish()
+    world.start(days=3)
+    world.load()
+    answer = checked(world, WITHOUT_SERIAL)
+    assert (answer.verdict, answer.exit_code) == (Outcome.UNKNOWN, 3)
+    assert "before the first data" in breaking(answer).reasons[0]
+    assert checked(world, WITHOUT_SERIAL, last="2d").verdict is Outcome.SAFE
+
+
+def test_what_was_used_before_the_window_does_not_count(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(PROFILE, ago=5 * 86_400, variables={"id": "1"})
+    world.load()
+    assert checked(world, WITHOUT_EMAIL, last="2d").verdict is Outcome.SAFE
+    assert checked(world, WITHOUT_EMAIL, last="7d").verdict is Outcome.BREAKS
+
+
+def test_what_only_variables_carried_is_found_by_the_states_of_inputs(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(LIST, 3, variables={"f": {"email": "x"}})
+    world.request(LIST, 4, variables={"f": {"name": "x"}})
+    world.load()
+    answer = checked(world, SDL.replace("name: String, email: String, active", "name: String, active"))
+    assert breaking(answer).requests == 3
+    required = checked(
+        world, SDL.replace("name: String, email: String, active", "name: String!, email: String, active")
+    )
+    assert breaking(required).requests == 3
+
+
+def test_an_operation_that_was_not_analysed_makes_the_answer_unknown(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(Shape("", "Big", OperationType.UNKNOWN, "", (), coverage=frozenset()))
+    world.load()
+    answer = checked(world, WITHOUT_SERIAL)
+    assert answer.exit_code == 3
+    assert [operation.name for operation in breaking(answer).operations] == ["Big"]
+
+
+def test_a_request_without_a_description_makes_the_answer_unknown(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request(PROFILE, described=False)
+    world.load()
+    assert checked(world, WITHOUT_SERIAL).exit_code == 3
+
+
+def test_an_operation_that_was_invalid_all_along_breaks_nothing(world: World) -> None:
+    world.publish()
+    world.start()
+    world.request("{ user(id: 1) { email nope } }", 50)
+    world.load()
+    assert checked(world, WITHOUT_EMAIL).verdict is Outcome.SAFE
+
+
+def test_the_same_schema_changes_nothing_and_is_safe(world: World) -> None:
+    world.publish()
+    world.load()
+    answer = checked(world, SDL)
+    assert (answer.changes, answer.exit_code) == ((), 0)
+
+
+def test_fields_that_no_longer_merge_are_found_though_the_change_looks_safe(clean: ClickHouse, tmp_path: Path) -> None:
+    old = "type Query { i: I } interface I { id: ID } type X implements I { id: ID f: String }"
+    old += " type Y implements I { id: ID f: String }"
+    new = old.replace("X implements I { id: ID f: String }", "X implements I { id: ID f: String! }")
+    world = World(clean, tmp_path / "journal", "merging", sdl=old)
+    world.publish(old)
+    world.start(document="{ i { id } }")
+    world.request("query Both { i { ... on X { f } ... on Y { f } } }", 4)
+    world.load()
+    answer = checked(world, new)
+    assert answer.exit_code == 1
+    assert (breaking(answer).kind, breaking(answer).coordinate) == ("operation_broken", "Both")
+    assert "conflict" in breaking(answer).message
+    assert [change.severity for change in answer.changes] == ["breaking", "safe"]
+    world.close()
+
+
+def test_a_schema_can_be_checked_against_another_than_the_published_one(world: World) -> None:
+    world.start()
+    world.request(PROFILE, variables={"id": "1"})
+    world.load()
+    with pytest.raises(BadQuestion, match="against"):
+        checked(world, WITHOUT_EMAIL)
+    assert checked(world, WITHOUT_EMAIL, against=SDL).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("sdl", "words"),
+    [
+        ("", "empty"),
+        ("  \n# nothing\n", "Unexpected <EOF>"),
+        ("type Query {", "line 1, column 13"),
+        ("type Query { a: Foo }\ntype X { b: Bar }", "line 2, column 13"),
+        ("type A { a: Int }", "Query root type"),
+        ("type Query { a: Int @nope }", "@nope"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_with_every_error_and_its_place(world: World, sdl: str, words: str) -> None:
+    world.publish()
+    world.load()
+    with pytest.raises(BadSchema) as caught:
+        checked(world, sdl)
+    assert any(words in problem for problem in caught.value.problems), caught.value.problems
+    assert "new schema" in str(caught.value)
+
+
+def test_directives_that_a_router_leaves_in_the_published_schema_do_not_matter(world: World) -> None:
+    world.publish("type Query @join__type(graph: A) { a: Int @join__field b: Int }")
+    world.start()
+    world.load()
+    assert checked(world, "type Query { a: Int }").exit_code in (0, 1)

@@ -1,0 +1,170 @@
+"""What every store promises (`store/port.py`), on the real engine."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from reports import report, shape, shape_record
+
+from forebay.core.record import encode
+from forebay.errors import RetryLater, Stop
+from forebay.journal.port import Fetched
+from forebay.loader.block import Block, build
+from forebay.store import clickhouse, landing
+from forebay.store.clickhouse import ClickHouse
+from forebay.store.port import Origin, Seen
+
+TABLES = (
+    "requests_5m",
+    "requests_1h",
+    "requests_1d",
+    "shapes",
+    "shape_entries",
+    "ledger",
+    "dead_letters",
+    "seen_sequences",
+)
+numbers = itertools.count()
+
+
+def block(org: str, first: int = 0) -> tuple[Origin, Block]:
+    """A block that touches every table: reports of two days, a shape, a poison record."""
+    now = int(time.time() * 1000)
+    origin = Origin(f"store-{org}", "forebay.tallies", "id", 0)
+    records = [
+        encode(report(org, "a", first + 1, 5, received=now)),
+        encode(report(org, "a", first + 2, 7, received=now - 86_400_000)),
+        encode(shape_record(org, shape("Q", "Query.a", "Query.b"), received=now)),
+        b"poison",
+    ]
+    fetched = [Fetched(first + n, now, value) for n, value in enumerate(records)]
+    return origin, build(origin, fetched, {})
+
+
+def content(store: ClickHouse, org: str) -> dict[str, Any]:
+    """Everything that each table holds of one organisation or its pipeline."""
+    return {
+        table: sorted(store.query(f"SELECT * FROM {table} WHERE {_whose(table)}", {"org": org}), key=repr)
+        for table in TABLES
+    }
+
+
+def _whose(table: str) -> str:
+    return "pipeline = concat('store-', {org:String})" if table == "dead_letters" else "org = {org:String}"
+
+
+@pytest.fixture
+def org() -> str:
+    return f"store-test-{next(numbers)}"
+
+
+def test_an_insert_reaches_every_table(store: ClickHouse, org: str) -> None:
+    store.insert((made := block(org)[1]).rows, made.token)
+    found = content(store, org)
+    assert all(found.values()), [table for table, rows in found.items() if not rows]
+    for rollup in ("requests_5m", "requests_1h", "requests_1d"):
+        assert sum(row["requests"] for row in found[rollup]) == 12
+    assert {row["coordinate"] for row in found["shape_entries"]} == {"Query.a", "Query.b"}
+
+
+def test_the_same_block_under_the_same_token_changes_nothing_however_often(store: ClickHouse, org: str) -> None:
+    made = block(org)[1]
+    store.insert(made.rows, made.token)
+    before = content(store, org)
+    for _ in range(3):
+        store.insert(made.rows, made.token)
+    assert content(store, org) == before
+
+
+def test_another_token_is_another_insert(store: ClickHouse, org: str) -> None:
+    for first in (0, 10):
+        made = block(org, first)[1]
+        store.insert(made.rows, made.token)
+    assert sum(row["requests"] for row in content(store, org)["requests_1d"]) == 24
+
+
+def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: ClickHouse, org: str) -> None:
+    """A view that throws after others have written: the first attempt leaves a part behind, the second completes it."""
+    made = block(org)[1]
+    condition = f"throwIf(org = '{org}')"
+    store._command(
+        "CREATE MATERIALIZED VIEW zz_throws TO dead_letters AS SELECT pipeline, topic, topic_id, partition, epoch,"
+        " first_offset AS offset, now64() AS appended, org, graph, '' AS reason, '' AS message, '' AS raw"
+        f" FROM landing WHERE {condition}"
+    )
+    with pytest.raises((RetryLater, Stop)):
+        store.insert(made.rows, made.token)
+    store._command("DROP VIEW zz_throws")
+    store.insert(made.rows, made.token)
+    found = content(store, org)
+    for rollup in ("requests_5m", "requests_1h", "requests_1d"):
+        assert sum(row["requests"] for row in found[rollup]) == 12
+    assert sum(row["requests"] for row in found["ledger"]) == 12
+    assert len(found["dead_letters"]) == 1
+
+
+def test_raw_bytes_are_kept_as_they_came(store: ClickHouse, org: str) -> None:
+    origin = Origin(f"store-{org}", "t", "id", 0)
+    raw = bytes(range(256))
+    made = build(origin, [Fetched(7, 0, raw)], {})
+    store.insert(made.rows, made.token)
+    [letter] = store.query(
+        "SELECT hex(raw) AS raw FROM dead_letters WHERE pipeline = {p:String}", {"p": origin.pipeline}
+    )
+    assert bytes.fromhex(letter["raw"]) == raw
+
+
+def test_seen_sequences_are_read_back_as_the_last_range_left_them(store: ClickHouse, org: str) -> None:
+    origin, first = block(org)
+    store.insert(first.rows, first.token)
+    later = build(origin, [Fetched(4, int(time.time() * 1000), encode(report(org, "a", 3)))], first.seen)
+    store.insert(later.rows, later.token)
+    assert store.seen(origin) == {(org, "g", "a"): Seen(first=4, last=4, before="1-2", after="1-3")}
+
+
+def test_migrating_again_changes_nothing_and_a_newer_store_is_left_alone(store: ClickHouse) -> None:
+    store.migrate()
+    store._command("INSERT INTO migrations VALUES (9999)")
+    try:
+        with pytest.raises(Stop, match="newer Forebay"):
+            store.migrate()
+    finally:
+        store._command("ALTER TABLE migrations DELETE WHERE number = 9999 SETTINGS mutations_sync = 2")
+    store.migrate()
+
+
+def test_a_table_without_a_deduplication_window_stops_the_start_with_one_line(store: ClickHouse) -> None:
+    store._command("CREATE TABLE unsafe (a UInt8) ENGINE = MergeTree ORDER BY a")
+    try:
+        with pytest.raises(Stop, match="no deduplication window on unsafe"):
+            store.migrate()
+    finally:
+        store._command("DROP TABLE unsafe SYNC")
+
+
+def test_every_part_is_fsynced_before_a_range_is_confirmed(store: ClickHouse) -> None:
+    query = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
+    unsafe = store.query(f"{query} AND NOT engine_full LIKE '%fsync_after_insert = 1%'")
+    assert unsafe == []
+
+
+def test_a_plain_journal_record_can_be_inserted_as_it_is(store: ClickHouse, org: str) -> None:
+    """What other pullers do: the bytes of a record, as JSONEachRow, into the landing table."""
+    raw = encode(report(org, "a", 1, 9, received=int(time.time() * 1000)))
+    settings = {**clickhouse.EXACT, "input_format_skip_unknown_fields": 1}
+    store._client.raw_insert("landing", insert_block=raw, fmt="JSONEachRow", settings=settings)
+    assert sum(row["requests"] for row in content(store, org)["requests_1h"]) == 9
+
+
+@pytest.mark.parametrize(("code", "kind"), [(252, RetryLater), (242, RetryLater), (62, Stop), (60, Stop)])
+def test_the_engines_errors_say_later_or_stop(code: int, kind: type[Exception]) -> None:
+    mapped = clickhouse._mapped(ClickHouseError(f"Code: {code}. DB::Exception: because"))
+    assert type(mapped) is kind
+
+
+def test_every_column_of_a_record_is_a_column_of_the_landing_table() -> None:
+    assert set().union(*block("columns")[1].rows) <= set(landing.COLUMNS)
