@@ -132,6 +132,36 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(arguments: list[str], tmp_p
     one_line(result)
 
 
+def test_check_says_by_its_exit_code_whether_anybody_breaks(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    served, without_use, without_unused = (tmp_path / f"{name}.graphql" for name in ("served", "use", "unused"))
+    served.write_text("type Query { load: Int, idle: Int }")
+    without_use.write_text("type Query { idle: Int }")
+    without_unused.write_text("type Query { load: Int }")
+    with up(data, port):
+        ask = {"FOREBAY_URL": f"http://127.0.0.1:{port}", "FOREBAY_DATA": str(data)}
+        token = run("token", "create", "--org", "acme", "--graph", "shop", **ask).stdout.strip()
+        agent = Agent("agent", port, token, pause=0.1)
+        agent.start()
+        while agent.reports < 3:
+            pass
+        agent.finish()
+        assert run("schema", "publish", str(served), "--graph", "acme/shop", **ask).returncode == 0
+        while "Query.load" not in run("fields", "--client", "agent", "--window", "1d", **ask).stdout:
+            pass
+
+        def check(schema: Path) -> subprocess.CompletedProcess[str]:
+            return run("check", "--schema", str(schema), "--window", "1d", **ask)
+
+        breaking = check(without_use)
+        assert (breaking.returncode, "agent" in breaking.stdout) == (1, True), breaking
+        assert check(served).returncode == 0
+        young = check(without_unused)  # the window starts before the first data, so nobody can know
+        assert (young.returncode, "verdict: unknown" in young.stdout) == (3, True), young
+        served.write_text("type Query {")
+        assert check(served).returncode == 2
+
+
 def test_secrets_never_reach_what_is_printed(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
     with up(data, port) as printed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -22,11 +23,17 @@ for command in (serve.up, demo.demo, *ask.COMMANDS, explain.explain):
 
 
 def main() -> None:
-    """Run the command line.  A user's mistake is one line on standard error and exit code 2."""
+    """Run the command line.  A user's mistake is one line on standard error and exit code 2.
+
+    So is a fault of ours, with its traceback: exit code 1 says that a check found a breaking change.
+    """
     try:
         app()
     except ForebayError as exc:
         sys.exit(_failed(str(exc)))
+    except Exception:
+        traceback.print_exc()
+        sys.exit(_failed("this is a fault of Forebay, not yours: please report the lines above"))
 
 
 def _failed(message: str) -> int:

@@ -13,13 +13,12 @@ from rich.console import Console
 from .api import Server
 from .files import text_of
 from .server_options import of_server
-from .tables import about, client, duration, percent, table, when
+from .tables import about, client, duration, percent, table, terminal, when
 
 WindowOption = Annotated[str, typer.Option(help="How far back, like 30d or 12h.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 MONTH = "30d"
-EXIT = {"safe": 0, "breaks": 1, "unknown": 3}
 
 schema = typer.Typer(no_args_is_help=True, help="Schemas of a graph.")
 
@@ -91,20 +90,17 @@ def operations(
     def show(console: Console, answer: dict[str, Any]) -> None:
         rows = (
             (
-                row["name"] or "(anonymous)",
-                "invalid" if row["invalid"] else row["type"],
+                _operation(row),
                 row["requests"],
                 percent(row["errors"], row["requests"]),
                 duration(row["p50"]),
                 duration(row["p99"]),
                 row["clients"],
-                "yes" if row["uses_deprecated"] else "",
                 when(row["last_seen"]),
             )
             for row in answer["operations"]
         )
-        names = "operation type requests# errors# p50# p99# clients# deprecated last_seen"
-        table(console, names, rows, "no requests were seen")
+        table(console, "operation requests# errors# p50# p99# clients# last_seen", rows, "no requests were seen")
 
     _print(server.get("operations", client=client, version=version, window=window, limit=limit), as_json, show)
 
@@ -139,7 +135,7 @@ def check(
     }
     answer = server.post("check", content)
     _print(answer, as_json, show)
-    raise typer.Exit(EXIT.get(answer["verdict"], 2))
+    raise typer.Exit(answer["exit_code"])
 
 
 @of_server
@@ -186,24 +182,50 @@ def _print(
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
-    console = Console()
+    console = terminal()
     show(console, answer)
     if with_about:
         about(console, answer)
 
 
+def _operation(row: dict[str, Any]) -> str:
+    kind = "invalid" if row["invalid"] else row["type"]
+    return f"{kind} {row['name'] or '(anonymous)'}{' (uses deprecated)' if row['uses_deprecated'] else ''}"
+
+
 def _hit(change: dict[str, Any]) -> str:
-    who = {
-        client(used["client"], used["client_version"])
-        for operation in change["operations"]
-        for used in operation["clients"]
-    }
-    return ", ".join(sorted(who)[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
+    who = sorted({each for operation in change["operations"] for each in operation["clients"]})
+    return ", ".join(who[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
 
 
 def _show_status(console: Console, answer: dict[str, Any]) -> None:
-    rows = (
-        (j["topic"], j["high"], j["loaded"], j["lag_records"], f"{j['lag_seconds']:.1f} s") for j in answer["journal"]
+    """Stages in the order in which data flows; what is not as it should be stands out."""
+    for refusal in answer["refusals"]:
+        console.print(
+            f"refused: {refusal['count']:,} {refusal['protocol']} reports, {refusal['reason']}", style="yellow"
+        )
+    lags = (
+        (lag["topic"], lag["high"], lag["loaded"], lag["lag_records"], f"{lag['lag_seconds']:.1f} s")
+        for lag in answer["journal"]
     )
-    table(console, "topic appended# loaded# lag_records# lag#", rows, "no topics")
-    console.print_json(data={key: value for key, value in answer.items() if key != "journal"})
+    table(console, "journal appended# loaded# lag_records# lag#", lags, "no topics")
+    if loader := answer["loader"]:
+        told = f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started"
+        console.print(told, highlight=False)
+        if loader["trouble"]:
+            console.print(f"the loader is in trouble: {loader['trouble']}", style="red", markup=False, highlight=False)
+    console.print()
+    tables = ((part["table"], part["rows"], part["parts"], f"{part['bytes'] / 2**20:,.1f}") for part in answer["store"])
+    table(console, "store rows# parts# MiB#", tables, "no tables")
+    console.print()
+    graphs = ((f"{graph['org']}/{graph['graph']}", when(graph["last_seen"])) for graph in answer["graphs"])
+    table(console, "graph last_traffic", graphs, "no graph has reported anything yet")
+    for letter in answer["dead_letters"]:
+        text = (
+            f"dead letters: {letter['letters']:,} in {letter['topic']}, {letter['reason']}, last {when(letter['last'])}"
+        )
+        console.print(text, style="red", highlight=False)
+    for loss in answer["losses"]:
+        text = f"lost by agents of {loss['org']}/{loss['graph']}: {loss['requests']:,} requests, {loss['reason']}"
+        console.print(text, style="red", markup=False, highlight=False)
+    console.print(f"complete up to {when(answer['complete_up_to'])} UTC", style="bold", highlight=False)

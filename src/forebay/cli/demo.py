@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ..errors import Stop
 from .serve import PORT
-from .tables import client, table
+from .tables import client, table, terminal
 from .window import seconds
 
 
@@ -38,7 +38,7 @@ def demo(
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    console = Console(stderr=as_json)
+    console = terminal(stderr=as_json)
     teller = _Teller(console)
     with tempfile.TemporaryDirectory(prefix="forebay-demo-") as passing:
         console.print("starting the pipeline, a sample service and its clients …", style="dim")

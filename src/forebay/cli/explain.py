@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from graphql import GraphQLError, build_schema
-from rich.console import Console
 from rich.table import Table
 
 from ..agent.explain import explain as explained
 from ..agent.extract import Extractor
 from ..errors import Stop
 from .files import text_of
+from .tables import terminal
 
 
 def explain(
@@ -33,7 +33,7 @@ def explain(
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
-    console = Console()
+    console = terminal()
     state = "does not parse or validate: requests count, nothing is used" if answer["invalid"] else answer["type"]
     console.print(f"[bold]{answer['name'] or '(anonymous)'}[/]  {state}  shape {answer['shape']}", highlight=False)
     table = Table("kind", "coordinate", "type", "states")

@@ -9,7 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-MAX_WIDTH = 60
+
+def terminal(stderr: bool = False) -> Console:
+    """Where answers go: as wide as the terminal, and wide enough for everything where there is none."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=200)
 
 
 def about(console: Console, answer: dict[str, Any]) -> None:
@@ -31,7 +35,13 @@ def table(console: Console, columns: str, rows: Iterable[Iterable[object]], empt
     """A table whose columns are named by the words of `columns`; those that end in `#` hold numbers."""
     out = Table(box=None, pad_edge=False, header_style="bold")
     for word in columns.split():
-        out.add_column(word.strip("#").replace("_", " "), justify="right" if word.endswith("#") else "left")
+        number = word.endswith("#")
+        out.add_column(
+            word.strip("#").replace("_", " "),
+            justify="right" if number else "left",
+            no_wrap=number or word.startswith("last"),
+            overflow="fold",
+        )
     for row in rows:
         out.add_row(*(Text(_cell(value)) for value in row))
     console.print(out if out.row_count else Text(empty, style="dim"))
@@ -43,7 +53,8 @@ def client(name: str, version: str) -> str:
 
 
 def when(time: str | None) -> str:
-    return time[:19].replace("T", " ") if time else "-"
+    """A time to the minute: no answer is finer than its rollup."""
+    return time[:16].replace("T", " ") if time else "-"
 
 
 def duration(seconds: float | None) -> str:

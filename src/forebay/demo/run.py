@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class Demo:
         self.traffic = Traffic()
         self.url = f"http://127.0.0.1:{port}"
         self._scope = {"org": ORG, "graph": self.graph}
-        self.outcome = Outcome(page=f"{self.url}/?org={ORG}&graph={self.graph}")
+        self.outcome = Outcome(page=f"{self.url}/?org={ORG}&graph={self.graph}&window=1h")
 
     def __enter__(self) -> Demo:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -118,9 +118,7 @@ class Demo:
         self.outcome.unknown = self.traffic.unknown
         answers = self._answers()
         self.outcome.answered = answers.total()
-        for line in sorted(ledger.keys() | answers.keys()):
-            if ledger[line] != answers[line]:
-                self.outcome.mismatches.append(_mismatch(line, ledger[line], answers[line]))
+        self.outcome.mismatches += mismatches(ledger, answers)
         self.outcome.conserved = bool(self.ask("verify")["ok"])
         return self.outcome
 
@@ -149,6 +147,18 @@ class Demo:
                 answers[(*key, True)] += row["errors"]
                 answers[(*key, False)] += row["requests"] - row["errors"]
         return Counter({line: count for line, count in answers.items() if count})
+
+
+def mismatches(sent: Mapping[Line, int], answered: Mapping[Line, int]) -> list[str]:
+    """A sentence for each line of the ledger that is not answered as it was sent."""
+    lines = sorted(sent.keys() | answered.keys())
+    return [
+        f"{f'{client} {version}'.strip() or '(unidentified)'}, {operation or '(anonymous)'}"
+        f" {'with' if errors else 'without'} errors: {there} sent, {here} answered"
+        for client, version, operation, errors in lines
+        if (there := sent.get((client, version, operation, errors), 0))
+        != (here := answered.get((client, version, operation, errors), 0))
+    ]
 
 
 def watch(demo: Demo, until: float | None, stopping: threading.Event, tell: Callable[[Demo], None]) -> None:
@@ -198,10 +208,3 @@ def _wait_for(url: str, who: str) -> None:
         except httpx.HTTPError:
             time.sleep(0.05)
     raise Stop(f"{who} did not start: see the lines above")
-
-
-def _mismatch(line: Line, sent: int, answered: int) -> str:
-    client, version, operation, errors = line
-    who = f"{client} {version}".strip() or "(unidentified)"
-    outcome = "with errors" if errors else "without errors"
-    return f"{who}, {operation or '(anonymous)'} {outcome}: {sent} sent, {answered} answered"

@@ -16,7 +16,7 @@ from ..core.coordinate import State
 from ..core.shape import OperationType
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
-from .schema_changes import Change, Severity, default
+from .place_changes import Change, Severity, default
 from .type_changes import Hit, named_refused, output_fits, value_refused
 
 

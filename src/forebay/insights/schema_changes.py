@@ -9,46 +9,30 @@ What stands inside an added or removed type is not listed by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from typing import Any
 
 from graphql import (
-    DirectiveNode,
-    GraphQLArgument,
     GraphQLDirective,
     GraphQLEnumType,
-    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
     OperationType,
     get_named_type,
     is_introspection_type,
-    is_required_argument,
     is_required_input_field,
     is_specified_directive,
     is_specified_scalar_type,
-    print_ast,
 )
 
-from ..core.coordinate import argument, field
+from ..core.coordinate import field
+from .place_changes import BREAKING, DANGEROUS, SAFE, Change, applied, arguments, place, retyped
 from .published import kind_of
-from .type_changes import input_accepts, output_keeps
-
-
-class Severity(StrEnum):
-    BREAKING = "breaking"
-    DANGEROUS = "dangerous"
-    SAFE = "safe"
-
-
-BREAKING, DANGEROUS, SAFE = Severity
+from .type_changes import output_keeps
 
 EXECUTABLE = frozenset(
     (
@@ -63,17 +47,6 @@ EXECUTABLE = frozenset(
     )
 )
 """Locations of directives in operations (specification, "Type System": ExecutableDirectiveLocation)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change; `detail` names the member, interface, location or directive that it is about."""
-
-    kind: str
-    coordinate: str
-    severity: Severity
-    message: str
-    detail: str = ""
 
 
 def changes(old: GraphQLSchema, new: GraphQLSchema) -> list[Change]:
@@ -97,10 +70,10 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield Change("type_removed", name, BREAKING, f"{kind_of(before[name])} {name} was removed")
     for name in sorted(after.keys() - before.keys()):
         joins = [each.name for each in getattr(after[name], "interfaces", ()) if each.name in before]
-        if joins:
-            message = f"{name} was added and can stand wherever {' or '.join(joins)} is returned"
-            yield Change("type_added", name, DANGEROUS, message, joins[0])
-        else:
+        for interface in joins:
+            message = f"{name} was added and can stand wherever {interface} is returned"
+            yield Change("type_added", name, DANGEROUS, message, interface)
+        if not joins:
             yield Change("type_added", name, SAFE, f"{kind_of(after[name])} {name} was added")
     for name in sorted(before.keys() & after.keys()):
         yield from _type(before[name], after[name], new)
@@ -120,7 +93,7 @@ def _type(old: Any, new: Any, schema: GraphQLSchema) -> Iterator[Change]:
         yield from _values(old, new, returned=_is_returned(schema, new))
     elif isinstance(old, GraphQLInputObjectType):
         yield from _input_fields(old, new)
-    yield from _applied(old.name, old, new)
+    yield from applied(old.name, old, new)
 
 
 def _interfaces(old: Any, new: Any) -> Iterator[Change]:
@@ -133,39 +106,17 @@ def _interfaces(old: Any, new: Any) -> Iterator[Change]:
 
 
 def _fields(old: Any, new: Any) -> Iterator[Change]:
-    for name in old.fields.keys() - new.fields.keys():
+    for name in sorted(old.fields.keys() - new.fields.keys()):
         yield Change("field_removed", field(old.name, name), BREAKING, f"field {field(old.name, name)} was removed")
-    for name in new.fields.keys() - old.fields.keys():
+    for name in sorted(new.fields.keys() - old.fields.keys()):
         yield Change("field_added", field(old.name, name), SAFE, f"field {field(old.name, name)} was added")
-    for name in old.fields.keys() & new.fields.keys():
+    for name in sorted(old.fields.keys() & new.fields.keys()):
         before, after, coordinate = old.fields[name], new.fields[name], field(old.name, name)
         if str(before.type) != str(after.type):
             severity = SAFE if output_keeps(before.type, after.type) else BREAKING
-            yield Change("field_type_changed", coordinate, severity, _was(coordinate, before.type, after.type))
-        yield from _arguments(f"{coordinate}(", "argument", before.args, after.args, owner=(old.name, name))
-        yield from _applied(coordinate, before, after)
-
-
-def _arguments(
-    prefix: str,
-    kind: str,
-    old: dict[str, GraphQLArgument],
-    new: dict[str, GraphQLArgument],
-    owner: tuple[str, str] | None = None,
-) -> Iterator[Change]:
-    def coordinate(name: str) -> str:
-        return argument(*owner, name) if owner else f"{prefix}{name}:)"
-
-    for name in old.keys() - new.keys():
-        yield Change(f"{kind}_removed", coordinate(name), BREAKING, f"argument {coordinate(name)} was removed")
-    for name in new.keys() - old.keys():
-        # A directive is read by whoever wrote the operation; a field's new argument may change what it returns.
-        optional = DANGEROUS if owner else SAFE
-        severity = BREAKING if is_required_argument(new[name]) else optional
-        what = "required" if severity is BREAKING else "optional"
-        yield Change(f"{kind}_added", coordinate(name), severity, f"{what} argument {coordinate(name)} was added")
-    for name in old.keys() & new.keys():
-        yield from _place(kind, coordinate(name), old[name], new[name])
+            yield Change("field_type_changed", coordinate, severity, retyped(coordinate, before.type, after.type))
+        yield from arguments(f"{coordinate}(", "argument", before.args, after.args, owner=(old.name, name))
+        yield from applied(coordinate, before, after)
 
 
 def _input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> Iterator[Change]:
@@ -174,31 +125,15 @@ def _input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> I
         kind, severity = ("one_of_added", BREAKING) if is_ else ("one_of_removed", SAFE)
         word = "takes exactly one field" if is_ else "takes any fields"
         yield Change(kind, old.name, severity, f"input {old.name} now {word}")
-    for name in old.fields.keys() - new.fields.keys():
+    for name in sorted(old.fields.keys() - new.fields.keys()):
         coordinate = field(old.name, name)
         yield Change("input_field_removed", coordinate, BREAKING, f"input field {coordinate} was removed")
-    for name in new.fields.keys() - old.fields.keys():
+    for name in sorted(new.fields.keys() - old.fields.keys()):
         required, coordinate = is_required_input_field(new.fields[name]), field(old.name, name)
         message = f"{'required' if required else 'optional'} input field {coordinate} was added"
         yield Change("input_field_added", coordinate, BREAKING if required else DANGEROUS, message)
-    for name in old.fields.keys() & new.fields.keys():
-        yield from _place("input_field", field(old.name, name), old.fields[name], new.fields[name])
-
-
-def _place(
-    kind: str, coordinate: str, old: GraphQLArgument | GraphQLInputField, new: GraphQLArgument | GraphQLInputField
-) -> Iterator[Change]:
-    """Type and default of an argument or input field.  A default taken from a non-null place makes it required."""
-    if str(old.type) != str(new.type):
-        severity = SAFE if input_accepts(old.type, new.type) else BREAKING
-        yield Change(f"{kind}_type_changed", coordinate, severity, _was(coordinate, old.type, new.type))
-    before, after = default(old), default(new)
-    if before != after:
-        required = after is None and isinstance(new.type, GraphQLNonNull)
-        message = f"the default of {coordinate} was {before or 'none'} and is {after or 'none'}"
-        severity = BREAKING if required else DANGEROUS
-        yield Change(f"{kind}_default_changed", coordinate, severity, message)
-    yield from _applied(coordinate, old, new)
+    for name in sorted(old.fields.keys() & new.fields.keys()):
+        yield from place("input_field", field(old.name, name), old.fields[name], new.fields[name])
 
 
 def _members(old: GraphQLUnionType, new: GraphQLUnionType) -> Iterator[Change]:
@@ -211,14 +146,14 @@ def _members(old: GraphQLUnionType, new: GraphQLUnionType) -> Iterator[Change]:
 
 
 def _values(old: GraphQLEnumType, new: GraphQLEnumType, returned: bool) -> Iterator[Change]:
-    for name in old.values.keys() - new.values.keys():
+    for name in sorted(old.values.keys() - new.values.keys()):
         coordinate = field(old.name, name)
         yield Change("enum_value_removed", coordinate, BREAKING, f"enum value {coordinate} was removed")
-    for name in new.values.keys() - old.values.keys():
+    for name in sorted(new.values.keys() - old.values.keys()):
         message = f"enum value {field(old.name, name)} was added" + (" and may be returned" if returned else "")
         yield Change("enum_value_added", field(old.name, name), DANGEROUS if returned else SAFE, message)
-    for name in old.values.keys() & new.values.keys():
-        yield from _applied(field(old.name, name), old.values[name], new.values[name])
+    for name in sorted(old.values.keys() & new.values.keys()):
+        yield from applied(field(old.name, name), old.values[name], new.values[name])
 
 
 def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
@@ -235,7 +170,7 @@ def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
 def _directive(old: GraphQLDirective, new: GraphQLDirective) -> Iterator[Change]:
     at = f"@{old.name}"
     harmless = not _executable(old)  # only schemas can use it: nothing about it concerns an operation
-    listed = list(_arguments(f"{at}(", "directive_argument", old.args, new.args))
+    listed = list(arguments(f"{at}(", "directive_argument", old.args, new.args))
     for change in listed:
         yield Change(change.kind, change.coordinate, SAFE, change.message) if harmless else change
     for location in sorted({each.name for each in old.locations} - {each.name for each in new.locations}):
@@ -248,40 +183,6 @@ def _directive(old: GraphQLDirective, new: GraphQLDirective) -> Iterator[Change]
         yield Change("directive_repeatable_removed", at, severity, f"{at} is no longer repeatable")
     if new.is_repeatable and not old.is_repeatable:
         yield Change("directive_repeatable_added", at, SAFE, f"{at} is repeatable")
-
-
-def _applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
-    """Deprecation, and the directives that stand on an element: operations do not see these."""
-    before, after = getattr(old, "deprecation_reason", None), getattr(new, "deprecation_reason", None)
-    if before != after:
-        word = "is no longer deprecated" if after is None else f"is deprecated: {after}"
-        yield Change("deprecation_changed", coordinate, SAFE, f"{coordinate} {word}")
-    gone, come = _uses(old), _uses(new)
-    for text in sorted(gone.keys() - come.keys()):
-        yield Change("directive_usage_removed", coordinate, SAFE, f"{coordinate} lost {text}", gone[text])
-    for text in sorted(come.keys() - gone.keys()):
-        yield Change("directive_usage_added", coordinate, SAFE, f"{coordinate} got {text}", come[text])
-
-
-def _uses(element: Any) -> dict[str, str]:
-    """As written → name, of the directives that the schema's author put on an element."""
-    nodes = [element.ast_node, *(getattr(element, "extension_ast_nodes", None) or ())]
-    directives: Iterable[DirectiveNode] = (each for node in nodes if node for each in node.directives or ())
-    return {
-        print_ast(each): f"@{each.name.value}"
-        for each in directives
-        if each.name.value not in ("deprecated", "oneOf", "specifiedBy")
-    }
-
-
-def default(place: GraphQLArgument | GraphQLInputField) -> str | None:
-    """The default as SDL writes it; None if there is none.  Every schema here was built from SDL."""
-    node = place.ast_node.default_value if place.ast_node else None
-    return print_ast(node) if node else None
-
-
-def _was(coordinate: str, old: object, new: object) -> str:
-    return f"{coordinate} was of type {old} and is of type {new}"
 
 
 def _own_types(schema: GraphQLSchema) -> dict[str, GraphQLNamedType]:

@@ -19,8 +19,9 @@ from ..core.shape import Coverage, OperationType, Shape
 from ..store.port import Store
 from . import queries
 from .answers import About, Scope, Verdict
+from .place_changes import Change, Severity
 from .rules import Effect
-from .schema_changes import Change, Severity, changes
+from .schema_changes import changes
 from .schema_impact import Judge, may_keep_from_merging
 from .type_changes import Hit
 from .window import Window

@@ -15,8 +15,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Grap
 from ..core.shape import FULL_COVERAGE, Coverage, Shape
 from .documents import Documents, Judged
 from .evidence import Evidence
+from .place_changes import Change, Severity
 from .rules import NO, Effect, Schemas, by_entries, when_valid
-from .schema_changes import Change, Severity
 from .type_changes import Hit
 
 _NEEDS = {

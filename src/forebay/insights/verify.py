@@ -25,6 +25,7 @@ from ..core.record import TOPICS, Report, decode
 from ..errors import RejectRecord, RetryLater
 from ..journal.port import Journal, Partition
 from ..store.port import Store
+from . import conservation
 from .answers import Scope
 from .window import ROLLUPS
 
@@ -32,66 +33,6 @@ MAX_DIFFERENCES = 20
 ATTEMPTS = 5
 PAUSE = 0.2
 PAGE = 1_000
-
-_OURS = "pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
-
-RANGES = f"""
-SELECT count() AS ranges, sum(n) AS records, min(first_offset) AS low, max(last_offset) AS high, sum(d) AS dead_letters,
-  sum(r) AS requests, sum(rr) AS repeat_requests
-FROM (
-  SELECT first_offset, last_offset, sum(records) AS n, sum(ledger.dead_letters) AS d, sum(ledger.requests) AS r,
-    sum(ledger.repeat_requests) AS rr
-  FROM ledger WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
-)
-"""
-
-BROKEN_RANGES = f"""
-SELECT first_offset, last_offset, n, previous, number FROM (
-  SELECT first_offset, last_offset, n, row_number() OVER w AS number, lagInFrame(last_offset, 1, -1) OVER w AS previous
-  FROM (
-    SELECT first_offset, last_offset, sum(records) AS n FROM ledger
-    WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
-  ) WINDOW w AS (ORDER BY first_offset, last_offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
-) WHERE n != last_offset - first_offset + 1 OR (number > 1 AND first_offset != previous + 1)
-ORDER BY first_offset LIMIT {MAX_DIFFERENCES}
-"""
-
-PAGE_OF_RANGES = f"""
-SELECT first_offset, last_offset, groupArray((org, graph, records, requests, repeat_requests, dead_letters)) AS accounts
-FROM ledger WHERE {_OURS} AND first_offset >= {{next:Int64}} AND last_offset < {{committed:Int64}}
-GROUP BY first_offset, last_offset ORDER BY first_offset LIMIT {PAGE}
-"""
-
-DEAD_OFFSETS = f"SELECT offset FROM dead_letters WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}"
-
-_SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
-
-TOTALS = f"""
-SELECT org, graph, day, sum(l) AS ledger, sum(m) AS requests_5m, sum(h) AS requests_1h, sum(d) AS requests_1d FROM (
-  SELECT org, graph, day, sum(count) AS l, 0 AS m, 0 AS h, 0 AS d
-  FROM (SELECT org, graph, day_requests FROM ledger WHERE {_SCOPED} AND notEmpty(day_requests))
-  ARRAY JOIN mapKeys(day_requests) AS day, mapValues(day_requests) AS count GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests), 0, 0 FROM requests_5m WHERE {_SCOPED}
-    GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, sum(requests), 0 FROM requests_1h WHERE {_SCOPED}
-    GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, 0, sum(requests) FROM requests_1d WHERE {_SCOPED}
-    GROUP BY org, graph, day
-) GROUP BY org, graph, day ORDER BY org, graph, day
-"""
-
-LETTERS = f"""
-SELECT org, graph, sum(l) AS ledger, sum(d) AS letters FROM (
-  SELECT org, graph, sum(dead_letters) AS l, 0 AS d FROM ledger WHERE {_SCOPED} GROUP BY org, graph
-  UNION ALL SELECT org, graph, 0, count() FROM dead_letters WHERE {_SCOPED} GROUP BY org, graph
-) GROUP BY org, graph ORDER BY org, graph
-"""
-
-ROWS = " UNION ALL ".join(
-    f"SELECT '{rollup.table}' AS name, (SELECT count() FROM {rollup.table} WHERE {_SCOPED}) AS n,"
-    f" (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies"
-    for rollup in ROLLUPS
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +96,7 @@ class Verifier:
             "partition": partition.number,
             "committed": end,
         }
-        summary = self._store.query(RANGES, ours)[0]
+        summary = self._store.query(conservation.RANGES, ours)[0]
         compared["ranges"] += summary["ranges"]
         compared["records"] += summary["records"]
         if not summary["ranges"]:
@@ -164,7 +105,7 @@ class Verifier:
             return
         if summary["high"] != end - 1:
             yield f"{where}: the ledger ends at offset {summary['high']}, committed is {end}"
-        for row in self._store.query(BROKEN_RANGES, ours):
+        for row in self._store.query(conservation.BROKEN_RANGES, ours | {"limit": MAX_DIFFERENCES}):
             first, last = row["first_offset"], row["last_offset"]
             if row["n"] != last - first + 1:
                 yield f"{where}: range {first}-{last} accounts for {row['n']} records"
@@ -177,9 +118,9 @@ class Verifier:
     ) -> Iterator[str]:
         """Ranges that the journal still has in full, decoded again."""
         next_ = self._journal.bounds(partition).low
-        while rows := self._store.query(PAGE_OF_RANGES, ours | {"next": next_}):
+        while rows := self._store.query(conservation.PAGE_OF_RANGES, ours | {"next": next_, "limit": PAGE}):
             bounds = {"first": rows[0]["first_offset"], "last": rows[-1]["last_offset"]}
-            dead = {row["offset"] for row in self._store.query(DEAD_OFFSETS, ours | bounds)}
+            dead = {row["offset"] for row in self._store.query(conservation.DEAD_OFFSETS, ours | bounds)}
             for row in rows:
                 first, last = row["first_offset"], row["last_offset"]
                 appended = self._appended(partition, first, last, dead)
@@ -230,7 +171,7 @@ class Verifier:
     def _totals(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
         today = datetime.fromtimestamp(self._clock(), UTC).date()
         differences = []
-        rows = self._store.query(TOTALS, _scoped(scope))
+        rows = self._store.query(conservation.TOTALS, _scoped(scope))
         for row in rows:
             for rollup in ROLLUPS:
                 kept = row["day"] > today - rollup.kept + timedelta(days=1)
@@ -243,7 +184,7 @@ class Verifier:
         return differences
 
     def _letters(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
-        rows = self._store.query(LETTERS, _scoped(scope))
+        rows = self._store.query(conservation.LETTERS, _scoped(scope))
         compared["dead_letters"] = sum(row["ledger"] for row in rows)
         return [
             f"{row['org']}/{row['graph']}: {row['letters']} dead letters are kept, the ledger counts {row['ledger']}"
@@ -254,7 +195,7 @@ class Verifier:
     def _rows(self, scope: Scope | None) -> list[str]:
         return [
             f"{row['name']} has {row['n']:,} rows, more than the {row['tallies']:,} tallies that the ledger counts"
-            for row in self._store.query(ROWS, _scoped(scope))
+            for row in self._store.query(conservation.ROWS, _scoped(scope))
             if row["n"] > row["tallies"]
         ]
 

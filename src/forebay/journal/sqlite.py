@@ -35,8 +35,20 @@ CREATE TABLE IF NOT EXISTS "{topic}" (
 """
 
 
-class _Write(NamedTuple):
-    """Something to be made durable in the writer's next transaction."""
+ROWS_PER_STATEMENT = 500
+"""Each statement hands Python's lock to the collector and back, so a group of appends shares few of them."""
+
+
+class _Append(NamedTuple):
+    """Records for the writer's next transaction."""
+
+    messages: Sequence[Message]
+    appended: int
+    done: Future[None]
+
+
+class _Change(NamedTuple):
+    """Something else to be made durable in it."""
 
     apply: Callable[[sqlite3.Connection], object]
     done: Future[None]
@@ -48,7 +60,7 @@ class SqliteJournal:
     def __init__(self, path: Path, topics: Sequence[str], clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[_Append | _Change | None] = queue.SimpleQueue()
         self._arrived = threading.Condition()
         self._appends = 0  # grows with each durable append, so that a waiting consumer misses none
         self._local = threading.local()
@@ -63,18 +75,9 @@ class SqliteJournal:
     def append(self, messages: Sequence[Message]) -> Future[None]:
         if unknown := {message.topic for message in messages} - self._next.keys():
             raise ValueError(f"no such topic: {unknown}")
-        appended = int(self._clock() * 1000)
-
-        def apply(connection: sqlite3.Connection) -> None:
-            for message in messages:
-                offset = self._next[message.topic]
-                self._next[message.topic] = offset + 1
-                row = (offset, appended, message.key, message.value)
-                connection.execute(f'INSERT INTO "{message.topic}" VALUES (?, ?, ?, ?)', row)
-            for topic in {message.topic for message in messages}:
-                connection.execute("UPDATE topic SET next = ? WHERE name = ?", (self._next[topic], topic))
-
-        return self._submit(apply)
+        write = _Append(messages, int(self._clock() * 1000), Future())
+        self._writes.put(write)
+        return write.done
 
     def commit(self, group: str, partition: Partition, offset: int, metadata: str) -> None:
         """Durable when it returns."""
@@ -152,6 +155,7 @@ class SqliteJournal:
     def _connect(self) -> sqlite3.Connection:
         # Autocommit: transactions are spelled out where they begin and end.
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection.execute("PRAGMA page_size = 16384")  # of a new file: a report spans few pages instead of many
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -164,14 +168,14 @@ class SqliteJournal:
         return connection
 
     def _submit(self, apply: Callable[[sqlite3.Connection], object]) -> Future[None]:
-        done: Future[None] = Future()
-        self._writes.put(_Write(apply, done))
-        return done
+        write = _Change(apply, Future())
+        self._writes.put(write)
+        return write.done
 
     def _write(self) -> None:
         connection = self._connect()
         while (first := self._writes.get()) is not None:
-            group = [first]
+            group: list[_Append | _Change] = [first]
             last = False
             while not self._writes.empty():
                 if (write := self._writes.get()) is None:
@@ -183,12 +187,14 @@ class SqliteJournal:
                 break
         connection.close()
 
-    def _transact(self, connection: sqlite3.Connection, group: list[_Write]) -> None:
+    def _transact(self, connection: sqlite3.Connection, group: list[_Append | _Change]) -> None:
         before = dict(self._next)
         try:
             connection.execute("BEGIN IMMEDIATE")
+            self._insert(connection, [write for write in group if isinstance(write, _Append)])
             for write in group:
-                write.apply(connection)
+                if isinstance(write, _Change):
+                    write.apply(connection)
             reached("journal.begun")
             connection.execute("COMMIT")
             reached("journal.durable")
@@ -204,6 +210,19 @@ class SqliteJournal:
         with self._arrived:
             self._appends += 1
             self._arrived.notify_all()
+
+    def _insert(self, connection: sqlite3.Connection, appends: list[_Append]) -> None:
+        fields: dict[str, list[object]] = {}  # by topic, row after row
+        for append in appends:
+            for topic, key, value in append.messages:
+                fields.setdefault(topic, []).extend((self._next[topic], append.appended, key, value))
+                self._next[topic] += 1
+        for topic, values in fields.items():
+            for start in range(0, len(values), 4 * ROWS_PER_STATEMENT):
+                part = values[start : start + 4 * ROWS_PER_STATEMENT]
+                rows = ", ".join(["(?, ?, ?, ?)"] * (len(part) // 4))
+                connection.execute(f'INSERT INTO "{topic}" VALUES {rows}', part)
+            connection.execute("UPDATE topic SET next = ? WHERE name = ?", (self._next[topic], topic))
 
 
 class SqliteConsumer:

@@ -1,0 +1,65 @@
+"""The SQL of `verify`: the ledger against itself, against every rollup, and against the dead letters."""
+
+from __future__ import annotations
+
+from .window import ROLLUPS
+
+_OURS = "pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
+
+RANGES = f"""
+SELECT count() AS ranges, sum(n) AS records, min(first_offset) AS low, max(last_offset) AS high, sum(d) AS dead_letters,
+  sum(r) AS requests, sum(rr) AS repeat_requests
+FROM (
+  SELECT first_offset, last_offset, sum(records) AS n, sum(ledger.dead_letters) AS d, sum(ledger.requests) AS r,
+    sum(ledger.repeat_requests) AS rr
+  FROM ledger WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
+)
+"""
+
+BROKEN_RANGES = f"""
+SELECT first_offset, last_offset, n, previous, number FROM (
+  SELECT first_offset, last_offset, n, row_number() OVER w AS number, lagInFrame(last_offset, 1, -1) OVER w AS previous
+  FROM (
+    SELECT first_offset, last_offset, sum(records) AS n FROM ledger
+    WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
+  ) WINDOW w AS (ORDER BY first_offset, last_offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+) WHERE n != last_offset - first_offset + 1 OR (number > 1 AND first_offset != previous + 1)
+ORDER BY first_offset LIMIT {{limit:UInt32}}
+"""
+
+PAGE_OF_RANGES = f"""
+SELECT first_offset, last_offset, groupArray((org, graph, records, requests, repeat_requests, dead_letters)) AS accounts
+FROM ledger WHERE {_OURS} AND first_offset >= {{next:Int64}} AND last_offset < {{committed:Int64}}
+GROUP BY first_offset, last_offset ORDER BY first_offset LIMIT {{limit:UInt32}}
+"""
+
+DEAD_OFFSETS = f"SELECT offset FROM dead_letters WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}"
+
+_SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
+
+TOTALS = f"""
+SELECT org, graph, day, sum(l) AS ledger, sum(m) AS requests_5m, sum(h) AS requests_1h, sum(d) AS requests_1d FROM (
+  SELECT org, graph, day, sum(count) AS l, 0 AS m, 0 AS h, 0 AS d
+  FROM (SELECT org, graph, day_requests FROM ledger WHERE {_SCOPED} AND notEmpty(day_requests))
+  ARRAY JOIN mapKeys(day_requests) AS day, mapValues(day_requests) AS count GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests), 0, 0 FROM requests_5m WHERE {_SCOPED}
+    GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, sum(requests), 0 FROM requests_1h WHERE {_SCOPED}
+    GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, 0, sum(requests) FROM requests_1d WHERE {_SCOPED}
+    GROUP BY org, graph, day
+) GROUP BY org, graph, day ORDER BY org, graph, day
+"""
+
+LETTERS = f"""
+SELECT org, graph, sum(l) AS ledger, sum(d) AS letters FROM (
+  SELECT org, graph, sum(dead_letters) AS l, 0 AS d FROM ledger WHERE {_SCOPED} GROUP BY org, graph
+  UNION ALL SELECT org, graph, 0, count() FROM dead_letters WHERE {_SCOPED} GROUP BY org, graph
+) GROUP BY org, graph ORDER BY org, graph
+"""
+
+ROWS = " UNION ALL ".join(
+    f"SELECT '{rollup.table}' AS name, (SELECT count() FROM {rollup.table} WHERE {_SCOPED}) AS n,"
+    f" (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies"
+    for rollup in ROLLUPS
+)

@@ -1,0 +1,114 @@
+"""Changes of what stands at a place: arguments, defaults, types of inputs, applied directives.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from graphql import (
+    DirectiveNode,
+    GraphQLArgument,
+    GraphQLInputField,
+    GraphQLNonNull,
+    is_required_argument,
+    print_ast,
+)
+
+from ..core.coordinate import argument
+from .type_changes import input_accepts
+
+
+class Severity(StrEnum):
+    BREAKING = "breaking"
+    DANGEROUS = "dangerous"
+    SAFE = "safe"
+
+
+BREAKING, DANGEROUS, SAFE = Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change; `detail` names the member, interface, location or directive that it is about."""
+
+    kind: str
+    coordinate: str
+    severity: Severity
+    message: str
+    detail: str = ""
+
+
+def arguments(
+    prefix: str,
+    kind: str,
+    old: dict[str, GraphQLArgument],
+    new: dict[str, GraphQLArgument],
+    owner: tuple[str, str] | None = None,
+) -> Iterator[Change]:
+    """Of a field (`owner`), or of a directive, whose `prefix` is `@name(`."""
+
+    def coordinate(name: str) -> str:
+        return argument(*owner, name) if owner else f"{prefix}{name}:)"
+
+    for name in sorted(old.keys() - new.keys()):
+        yield Change(f"{kind}_removed", coordinate(name), BREAKING, f"argument {coordinate(name)} was removed")
+    for name in sorted(new.keys() - old.keys()):
+        # A directive is read by whoever wrote the operation; a field's new argument may change what it returns.
+        optional = DANGEROUS if owner else SAFE
+        severity = BREAKING if is_required_argument(new[name]) else optional
+        what = "required" if severity is BREAKING else "optional"
+        yield Change(f"{kind}_added", coordinate(name), severity, f"{what} argument {coordinate(name)} was added")
+    for name in sorted(old.keys() & new.keys()):
+        yield from place(kind, coordinate(name), old[name], new[name])
+
+
+def place(
+    kind: str, coordinate: str, old: GraphQLArgument | GraphQLInputField, new: GraphQLArgument | GraphQLInputField
+) -> Iterator[Change]:
+    """Type and default of an argument or input field.  A default taken from a non-null place makes it required."""
+    if str(old.type) != str(new.type):
+        severity = SAFE if input_accepts(old.type, new.type) else BREAKING
+        yield Change(f"{kind}_type_changed", coordinate, severity, retyped(coordinate, old.type, new.type))
+    before, after = default(old), default(new)
+    if before != after:
+        required = after is None and isinstance(new.type, GraphQLNonNull)
+        message = f"the default of {coordinate} was {before or 'none'} and is {after or 'none'}"
+        severity = BREAKING if required else DANGEROUS
+        yield Change(f"{kind}_default_changed", coordinate, severity, message)
+    yield from applied(coordinate, old, new)
+
+
+def applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
+    """Deprecation, and the directives that stand on an element: operations do not see these."""
+    before, after = getattr(old, "deprecation_reason", None), getattr(new, "deprecation_reason", None)
+    if before != after:
+        word = "is no longer deprecated" if after is None else f"is deprecated: {after}"
+        yield Change("deprecation_changed", coordinate, SAFE, f"{coordinate} {word}")
+    gone, come = _uses(old), _uses(new)
+    for text in sorted(gone.keys() - come.keys()):
+        yield Change("directive_usage_removed", coordinate, SAFE, f"{coordinate} lost {text}", gone[text])
+    for text in sorted(come.keys() - gone.keys()):
+        yield Change("directive_usage_added", coordinate, SAFE, f"{coordinate} got {text}", come[text])
+
+
+def _uses(element: Any) -> dict[str, str]:
+    """As written → name, of the directives that the schema's author put on an element."""
+    nodes = [element.ast_node, *(getattr(element, "extension_ast_nodes", None) or ())]
+    directives: Iterable[DirectiveNode] = (each for node in nodes if node for each in node.directives or ())
+    return {
+        print_ast(each): f"@{each.name.value}"
+        for each in directives
+        if each.name.value not in ("deprecated", "oneOf", "specifiedBy")
+    }
+
+
+def default(place: GraphQLArgument | GraphQLInputField) -> str | None:
+    """The default as SDL writes it; None if there is none.  Every schema here was built from SDL."""
+    node = place.ast_node.default_value if place.ast_node else None
+    return print_ast(node) if node else None
+
+
+def retyped(coordinate: str, old: object, new: object) -> str:
+    return f"{coordinate} was of type {old} and is of type {new}"
