@@ -33,8 +33,9 @@ from forebay.agent.variants import unite
 from forebay.core.coordinate import Kind
 from forebay.core.shape import Coverage, Shape
 from forebay.insights.mistakes import BadSchema
+from forebay.insights.place_changes import Severity
 from forebay.insights.published import build
-from forebay.insights.schema_changes import Severity, changes
+from forebay.insights.schema_changes import changes
 from forebay.insights.schema_impact import Judge
 from forebay.insights.type_changes import Hit
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from forebay.agent.extract import Extractor
+from forebay.insights.place_changes import Severity
 from forebay.insights.published import build
-from forebay.insights.schema_changes import Severity, changes
+from forebay.insights.schema_changes import changes
 from forebay.insights.schema_impact import Judge
 from forebay.insights.type_changes import Hit
 

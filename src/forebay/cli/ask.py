@@ -124,7 +124,10 @@ def check(
         for change in answer["changes"]:
             for reason in change["reasons"]:
                 console.print(
-                    f"unknown: {change['coordinate']}: {reason}", style="yellow", markup=False, highlight=False
+                    f"{change['verdict']}: {change['coordinate']}: {reason}",
+                    style="yellow",
+                    markup=False,
+                    highlight=False,
                 )
         console.print(f"verdict: {answer['verdict']}", style="bold")
 

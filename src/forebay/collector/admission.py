@@ -6,14 +6,19 @@ share.  What exceeds a limit is refused for good, what exceeds the budget is ask
 
 from __future__ import annotations
 
+import sys
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import zstandard
+from typing import Protocol
 
 from ..errors import RejectRecord, RetryLater
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
 
 MIB = 2**20
 
@@ -67,27 +72,36 @@ class Admission:
                 case "" | "identity":
                     plain = body
                 case "gzip":
-                    plain = _gunzip(body, limit)
+                    plain = _unpack(body, limit, lambda: zlib.decompressobj(wbits=31))
                 case "zstd":
-                    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
-                    plain = reader.read(limit + 1)
+                    plain = _unpack(body, limit, ZstdDecompressor)
                 case _:
                     raise RejectRecord("encoding", "send Content-Encoding zstd, gzip or none")
-        except (zlib.error, zstandard.ZstdError) as exc:
+        except (zlib.error, ZstdError, EOFError) as exc:
             raise RejectRecord("malformed", f"the body is not valid {encoding}: {exc}") from exc
         if len(plain) > limit:
             raise _too_large("the decompressed body", limit)
         return plain
 
 
-def _gunzip(body: bytes, limit: int) -> bytes:
+class _Decompressor(Protocol):
+    """What zlib's and zstd's objects have in common: one member of a body, decompressed as far as asked."""
+
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def _unpack(body: bytes, limit: int, member: Callable[[], _Decompressor]) -> bytes:
+    """The members of the body one after the other, up to just above the limit; EOFError if one is cut off."""
     parts, size = [], 0
-    while body and size <= limit:  # a gzip file may have several members
-        stream = zlib.decompressobj(wbits=31)
+    while body and size <= limit:
+        stream = member()
         parts.append(stream.decompress(body, limit + 1 - size))
         size += len(parts[-1])
         if not stream.eof and size <= limit:
-            raise zlib.error("incomplete stream")
+            raise EOFError("it ends too early")
         body = stream.unused_data
     return b"".join(parts)
 
