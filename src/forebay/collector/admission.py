@@ -87,10 +87,13 @@ class Admission:
 class _Decompressor(Protocol):
     """What zlib's and zstd's objects have in common: one member of a body, decompressed as far as asked."""
 
-    eof: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
 
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def _unpack(body: bytes, limit: int, member: Callable[[], _Decompressor]) -> bytes:
