@@ -1,0 +1,147 @@
+"""Tallies per second from the journal into the store, on one core, against the slower half of the work alone.
+
+The journal holds reports of 40 routers, 100 tallies each: 1,500 operations × 4 clients, some much
+more popular than others, one report every ten seconds.  A round, interleaved:
+- `read`: the same records read from SQLite and decoded (`core.record.decode`), nothing else;
+- `insert`: the blocks that the loader would insert (folded rows, built beforehand: building them
+  is not included), each as one Native block into the landing table and through all its views;
+- Forebay: `Loader.drain` from the journal into the store: read, decode, fold, insert, commit.
+All three count the same journal tallies.  `load/tallies` is the median over rounds of Forebay's
+rate over that of the slower half, `load/both` over that of the two halves one after the other
+(what a loader that did nothing else could reach on one core).  `load/fold` says how many tallies
+of the journal make one row of a block.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from forebay.core.record import TALLIES, Report, columns_of, decode, encode
+from forebay.core.tally import Tallies
+from forebay.journal.port import Fetched, Message, Partition
+from forebay.journal.sqlite import SqliteJournal
+from forebay.loader.block import Block, build
+from forebay.loader.loop import Loader
+from forebay.loader.pace import Pace
+from forebay.loader.sequences import Sequences
+from forebay.store.clickhouse import ClickHouse
+from forebay.store.port import AgentKey, Origin
+
+from . import traffic
+from .result import Result, at_least
+
+ROUTERS, REPORTS, TALLIES_EACH, ROUNDS = 40, 60, 100, 5
+BEGIN = 1_795_000_000 // 3600 * 60  # minutes
+
+
+def run() -> Iterator[Result]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        yield from pool.apply(measure)
+
+
+def measure() -> list[Result]:
+    """In a process of its own, on one core."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    total = ROUTERS * REPORTS * TALLIES_EACH
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as directory:
+        journal = SqliteJournal(Path(directory) / "journal.sqlite", [TALLIES])
+        fill(journal)
+        blocks = prebuilt(journal)
+        polls = 1 + len(list(reads(journal)))
+        rates: list[tuple[float, float, float]] = []
+        store = ClickHouse(f"chdb:{directory}/store")
+        store.migrate()
+        for number in range(-1, ROUNDS):  # the first one warms up
+            begun = time.perf_counter()
+            for records in reads(journal):
+                for record in records:
+                    decode(record.value)
+            read = time.perf_counter()
+            for block in blocks:
+                store.insert(block.rows, f"{number} {block.token}")
+            inserted = time.perf_counter()
+            consumer = journal.consumer(f"round {number}", [TALLIES])
+            loader = Loader(consumer, store, f"round {number}", Pace(), time.monotonic)
+            for _ in range(polls):
+                loader.step()  # as under a backlog: batches as large as the pace allows
+            loader.drain()
+            loaded = time.perf_counter()
+            assert loader.progress.records == ROUTERS * REPORTS
+            if number >= 0:
+                rates.append((total / (read - begun), total / (inserted - read), total / (loaded - inserted)))
+        journal.close()
+        store.close()
+    read_rate, insert_rate, rate = (statistics.median(column) for column in zip(*rates, strict=True))
+    ratio = statistics.median(ours / min(reading, inserting) for reading, inserting, ours in rates)
+    both = statistics.median(ours * (1 / reading + 1 / inserting) for reading, inserting, ours in rates)
+    rows = sum(len(row.get("minute", ())) for block in blocks for row in block.rows)
+    return [
+        at_least(0.6, "load/tallies", ratio, "of the slower half's tallies/s", f"{min(read_rate, insert_rate):,.0f}"),
+        Result("load/both", both, "of both halves' tallies/s", "read + decode, then insert, nothing between"),
+        Result(
+            "load/rate", rate, "tallies/s", f"read + decode alone {read_rate:,.0f}, insert alone {insert_rate:,.0f}"
+        ),
+        Result("load/fold", total / rows, "tallies per row", f"{len(blocks)} blocks of {rows / len(blocks):,.0f} rows"),
+    ]
+
+
+def fill(journal: SqliteJournal) -> None:
+    chance = random.Random(3)
+    shapes = [operation.shape().id() for operation in traffic.operations(1_500, fields=5)]
+    pick = traffic.popular(chance, len(shapes))
+    for sequence in range(1, REPORTS + 1):
+        minute = BEGIN + sequence // 6
+        for router in range(ROUTERS):
+            tallies: Tallies = {}
+            while len(tallies) < TALLIES_EACH:
+                client = chance.choice(traffic.CLIENTS)
+                key = (minute, traffic.SCHEMA_VERSION, shapes[next(pick)], *client, 200)
+                tallies[key] = traffic.count(chance, chance.randint(1, 8))
+            columns = columns_of(tallies)
+            report = Report(
+                org="bench",
+                graph="shop",
+                source="native",
+                received=minute * 60_000,
+                agent=f"router-{router}",
+                sequence=sequence,
+                **columns,  # type: ignore[arg-type]
+            )
+            written = journal.append([Message(TALLIES, f"router-{router}", encode(report))])
+    written.result()
+
+
+def reads(journal: SqliteJournal) -> Iterator[list[Fetched]]:
+    """All records, in portions as the journal's consumer reads them."""
+    offset = 0
+    while records := journal.read(Partition(TALLIES, 0), offset, limit=2_000, max_bytes=2**22):
+        yield records
+        offset = records[-1].offset + 1
+
+
+def batches(journal: SqliteJournal) -> Iterator[list[Fetched]]:
+    """All records, in batches as the loader makes them under a backlog."""
+    batch: list[Fetched] = []
+    for records in reads(journal):
+        batch += records
+        if Pace().full(sum(len(record.value) for record in batch)):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def prebuilt(journal: SqliteJournal) -> list[Block]:
+    blocks: list[Block] = []
+    seen: dict[AgentKey, Sequences] = {}
+    for records in batches(journal):
+        blocks.append(build(Origin("bench", TALLIES, "t", 0), records, seen))
+        seen |= blocks[-1].seen
+    return blocks

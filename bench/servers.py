@@ -1,0 +1,87 @@
+"""The two servers of the ingest bench, each in a process and on a core of its own.
+
+    python -m bench.servers forebay|bare PORT DIRECTORY
+
+`forebay` is the collector's routes on the embedded journal in DIRECTORY, fsync and all, and
+nothing else.  `bare` is the same server and framework: it reads the same body, decompresses and
+parses it in the same way, hashes it, and answers 200.  Both are stopped with SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import sys
+import zlib
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from forebay.access import SigningKeys
+from forebay.collector.admission import Limits
+from forebay.collector.app import Collector
+from forebay.collector.protocols import cosmo
+from forebay.collector.protocols import cosmo_pb2 as pb
+from forebay.core import wire
+from forebay.core.record import TOPICS
+from forebay.journal.sqlite import SqliteJournal
+
+COSMO_PATH = f"/wg.cosmo.graphqlmetrics.v1.GraphQLMetricsService/{cosmo.Call.AGGREGATED}"
+
+
+def bare() -> ASGIApp:
+    async def native(request: Request) -> Response:
+        body = await request.body()
+        wire.decode(zlib.decompress(body, wbits=31))
+        hashlib.sha256(body).hexdigest()
+        return Response(b'{"accepted":true}', media_type="application/json")
+
+    async def aggregated(request: Request) -> Response:
+        body = await request.body()
+        message = pb.PublishAggregatedGraphQLRequestMetricsRequest()
+        message.ParseFromString(zlib.decompress(body, wbits=31))
+        hashlib.sha256(body).hexdigest()
+        return Response(b"", media_type="application/proto")
+
+    routes = [Route(wire.PATH, native, methods=["POST"]), Route(COSMO_PATH, aggregated, methods=["POST"])]
+    return Starlette(routes=routes)
+
+
+async def serve(app: ASGIApp, port: int) -> None:
+    """As `forebay.wiring` serves, until SIGTERM."""
+    server = Server(
+        app,
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.auto,
+        websockets=False,
+        log_enabled=False,
+        backlog=1024,
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+    await server.serve()
+
+
+def main() -> None:
+    kind, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if kind == "bare":
+        asyncio.run(serve(bare(), port))
+        return
+    journal = SqliteJournal(directory / "journal.sqlite", TOPICS)
+    collector = Collector(journal, SigningKeys.load(directory / "keys.json"), Limits())
+    asyncio.run(serve(Starlette(routes=collector.routes()), port))
+    journal.close()
+
+
+if __name__ == "__main__":
+    main()
