@@ -113,7 +113,7 @@ def _measure(client: Client, store: ClickHouse, journal: SqliteJournal) -> Itera
         rows += sum(len(item.operation.fields) for item in items)
         spent.append(spend(batch))
     assert _one(client, "SELECT sum(RequestCount) FROM requests") == requests
-    assert store.query("SELECT sum(requests) AS n FROM requests_5m") == [{"n": requests}]
+    assert store.query("SELECT sum(requests) AS n FROM traffic") == [{"n": requests}]
     yield at_least(8, "cost/cpu", *_less_cpu(spent))
     unmerged = {database: _disk(client, database) for database in ("cosmo", "forebay")}
     client.command("SYSTEM START MERGES")
@@ -274,7 +274,7 @@ def _less_disk(size: dict[str, int]) -> tuple[float, str, str]:
 
 def _queries(client: Client, store: ClickHouse, operations: list[traffic.Operation]) -> Result:
     chance = random.Random(6)
-    ours_sql = CLIENTS_OF.replace("ROLLUP", "requests_5m")
+    ours_sql = CLIENTS_OF
     times: list[tuple[float, float]] = []
     for used in (chance.choice(operation.fields) for operation in chance.sample(operations, 10)):
         asked = {"type": used.type, "field": used.path[-1], "coordinate": f"{used.type}.{used.path[-1]}"} | WINDOW

@@ -1,7 +1,7 @@
 """Half a million identical requests are one row.
 
 500,000 requests of one operation in one minute go through the agent's Recorder, as one report and its shape
-through the journal and the loader into the store.  `identical/rows`: rows of requests_5m for
+through the journal and the loader into the store.  `identical/rows`: rows of traffic for
 them; that their requests are exactly 500,000 and the shape is there once is checked by the same bench, which
 fails otherwise.  `identical/tallies`: tallies that the agent sends.
 """
@@ -56,7 +56,7 @@ def run() -> Iterator[Result]:
         store.migrate()
         journal.append(messages).result()
         Loader(journal.consumer("bench", TOPICS), store, "bench", Pace(), time.monotonic).drain()
-        rows = store.query("SELECT shape, requests FROM requests_5m")
+        rows = store.query("SELECT shape, requests FROM traffic")
         shapes = store.query("SELECT shape FROM shapes")
         journal.close()
         store.close()

@@ -76,6 +76,14 @@ def test_a_rotated_key_signs_at_once_and_the_old_one_holds_until_it_is_retired(t
         operator.retire(new_id)  # the last one
 
 
+def test_a_token_that_was_verified_before_still_expires(keys: SigningKeys) -> None:
+    token = bearer(keys.create(WHO, ttl=1))
+    assert keys.verify(token, Scope.WRITE) == WHO
+    time.sleep(1.1)
+    with pytest.raises(Denied, match="expired"):
+        keys.verify(token, Scope.WRITE)
+
+
 def test_the_file_is_its_owners_alone_from_the_start(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     SigningKeys.load(path).rotate()

@@ -12,6 +12,7 @@ A Cosmo router keeps the graph token that its control plane made if that one's s
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import time
@@ -29,6 +30,9 @@ ISSUER = "forebay"
 AUDIENCE = "cosmo:graph-key"  # what Cosmo's own graph tokens carry; its routers pass any token on
 ENVIRONMENT = "FOREBAY_SIGNING_KEYS"
 COSMO_ENVIRONMENT = "FOREBAY_COSMO_JWT_SECRET"
+
+REMEMBERED = 10_000
+"""Verified tokens that are not verified again until they expire or a key changes."""
 
 
 class Scope(StrEnum):
@@ -60,6 +64,7 @@ class SigningKeys:
         self._keys = keys
         self._cosmo = os.environ.get(COSMO_ENVIRONMENT)
         self._path = path
+        self._known: dict[str, tuple[Identity, float]] = {}  # by header: whom it speaks for, until when
         self._stamp = path.stat().st_mtime_ns if path else 0
 
     @classmethod
@@ -92,17 +97,15 @@ class SigningKeys:
 
     def verify(self, authorization: str | None, scope: Scope) -> Identity:
         """The identity of an `Authorization` header's value; Denied says what is wrong with it."""
-        kind, _, token = (authorization or "").strip().partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise Denied("send `Authorization: Bearer <token>`; `forebay token create` makes one")
-        try:
-            claims = self._claims(token)
-            org, graph = str(claims["organization_id"]), str(claims["federated_graph_id"])
-            identity = Identity(org, graph, Scope(claims["scope"]))
-        except jwt.ExpiredSignatureError:
-            raise Denied("the token has expired: make a new one with `forebay token create`") from None
-        except (jwt.PyJWTError, ValueError, OSError):
-            raise Denied("the token is not one of this Forebay: make one with `forebay token create`") from None
+        self._refresh()
+        given = authorization or ""
+        known = self._known.get(given)
+        if known is None or known[1] <= time.time():
+            known = self._identity(given)
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[given] = known
+        identity = known[0]
         if identity.scope is not scope:
             message = f"this is a {identity.scope} token and {scope} is needed: `forebay token create --scope {scope}`"
             raise Denied(message, forbidden=True)
@@ -129,6 +132,20 @@ class SigningKeys:
     def ids(self) -> list[str]:
         return list(self._keys)
 
+    def _identity(self, authorization: str) -> tuple[Identity, float]:
+        """Whom the token speaks for, and until when."""
+        kind, _, token = authorization.strip().partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise Denied("send `Authorization: Bearer <token>`; `forebay token create` makes one")
+        try:
+            claims = self._claims(token)
+            org, graph = str(claims["organization_id"]), str(claims["federated_graph_id"])
+            return Identity(org, graph, Scope(claims["scope"])), float(claims.get("exp", math.inf))
+        except jwt.ExpiredSignatureError:
+            raise Denied("the token has expired: make a new one with `forebay token create`") from None
+        except (jwt.PyJWTError, ValueError):
+            raise Denied("the token is not one of this Forebay: make one with `forebay token create`") from None
+
     def _claims(self, token: str) -> dict[str, Any]:
         key_id = jwt.get_unverified_header(token).get("kid")
         named = ["aud", "organization_id", "federated_graph_id"]
@@ -136,16 +153,23 @@ class SigningKeys:
             options: Options = {"require": named}
             claims = jwt.decode(token, self._cosmo, algorithms=["HS256"], audience=AUDIENCE, options=options)
             return claims | {"scope": Scope.WRITE}
-        options = {"require": [*named, "exp", "iss", "scope"]}
-        secret = self._secret(key_id)
-        return jwt.decode(token, secret, algorithms=["HS256"], issuer=ISSUER, audience=AUDIENCE, options=options)
-
-    def _secret(self, key_id: str | None) -> str:
-        if self._path is not None and (stamp := self._path.stat().st_mtime_ns) != self._stamp:
-            self._keys, self._stamp = _read(self._path), stamp  # rotated or retired by another process
         if key_id not in self._keys:
             raise jwt.InvalidKeyError("unknown key id")
-        return self._keys[str(key_id)]
+        options = {"require": [*named, "exp", "iss", "scope"]}
+        secret = self._keys[str(key_id)]
+        return jwt.decode(token, secret, algorithms=["HS256"], issuer=ISSUER, audience=AUDIENCE, options=options)
+
+    def _refresh(self) -> None:
+        """Read the keys again if another process rotated or retired some."""
+        if self._path is None:
+            return
+        try:
+            stamp = self._path.stat().st_mtime_ns
+        except OSError:
+            return  # what was read before holds until there is something to read again
+        if stamp != self._stamp:
+            self._keys, self._stamp = _read(self._path), stamp
+            self._known.clear()
 
     def _own_file(self) -> Path:
         if self._path is None:

@@ -57,5 +57,5 @@ def test_the_parts_of_every_table_are_counted(alone: World) -> None:
     alone.request(QUERY)
     alone.load()
     parts = {each.table: each for each in alone.insights.status().store}
-    assert parts["requests_5m"].rows == 1
-    assert parts["requests_5m"].most_in_a_partition == 1
+    assert parts["traffic"].rows == 1
+    assert parts["traffic"].most_in_a_partition == 1

@@ -52,8 +52,8 @@ def test_records_that_wait_are_no_difference(alone: World) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("ALTER TABLE requests_1h DELETE WHERE client = 'web'", "requests_1h has 0 requests"),
-        ("INSERT INTO requests_5m SELECT * FROM requests_5m", "requests_5m has 10 requests, the ledger 5"),
+        ("ALTER TABLE traffic DELETE WHERE client = 'web'", "the tallies hold 0 requests"),
+        ("INSERT INTO traffic SELECT * FROM traffic", "the tallies hold 10 requests, the ledger 5"),
         ("ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 0", "requests, the ledger"),
         ("ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 1", "the ledger ends"),
         ("INSERT INTO ledger SELECT * FROM ledger WHERE topic = 'forebay.shapes'", "accounts for 2 records"),
@@ -92,7 +92,7 @@ def test_a_commit_without_any_range_is_found(alone: World) -> None:
 
 
 def test_differences_are_bounded(alone: World) -> None:
-    for day in range(12):
+    for day in range(30):
         alone.request(QUERY, ago=day * 86_400)
     alone.load()
     alone.store._command("TRUNCATE TABLE ledger")
@@ -102,7 +102,7 @@ def test_differences_are_bounded(alone: World) -> None:
 def test_with_a_scope_only_totals_of_that_graph_are_named(alone: World) -> None:
     alone.request(QUERY, 5)
     alone.load()
-    alone.store._command("ALTER TABLE requests_1h DELETE WHERE 1 SETTINGS mutations_sync = 2")
+    alone.store._command("ALTER TABLE traffic DELETE WHERE 1 SETTINGS mutations_sync = 2")
     assert not alone.insights.verify(alone.scope).ok
     assert alone.insights.verify(alone.scope._replace(graph="other")).ok
 

@@ -60,7 +60,7 @@ def landed(store: Store, org: str) -> dict[str, int]:
     """What each table says of an organisation's requests."""
     totals = {
         table: store.query(f"SELECT sum(requests) AS n FROM {table} WHERE org = {{org:String}}", {"org": org})[0]["n"]
-        for table in ("requests_5m", "requests_1h", "requests_1d", "ledger")
+        for table in ("traffic", "ledger")
     }
     days = "SELECT sum(arraySum(mapValues(day_requests))) AS n FROM ledger WHERE org = {org:String}"
     return totals | {"days": store.query(days, {"org": org})[0]["n"]}
@@ -132,7 +132,7 @@ def test_without_the_token_a_replay_would_count_twice(store: Store, tmp_path: Pa
         loader_on(journal, store, "one").drain()
     on_step(None)
     loader_on(journal, store, "two").drain()
-    assert landed(store, "twice")["requests_1d"] == 14
+    assert landed(store, "twice")["traffic"] == 14
     journal.close()
 
 

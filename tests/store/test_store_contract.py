@@ -19,14 +19,11 @@ from forebay.store.clickhouse import ClickHouse
 from forebay.store.port import Origin, Seen
 
 TABLES = (
-    "requests_5m",
-    "requests_1h",
-    "requests_1d",
+    "traffic",
     "shapes",
     "shape_entries",
     "ledger",
     "dead_letters",
-    "seen_sequences",
 )
 numbers = itertools.count()
 
@@ -66,8 +63,7 @@ def test_an_insert_reaches_every_table(store: ClickHouse, org: str) -> None:
     store.insert((made := block(org)[1]).rows, made.token)
     found = content(store, org)
     assert all(found.values()), [table for table, rows in found.items() if not rows]
-    for rollup in ("requests_5m", "requests_1h", "requests_1d"):
-        assert sum(row["requests"] for row in found[rollup]) == 12
+    assert sum(row["requests"] for row in found["traffic"]) == 12
     assert {row["coordinate"] for row in found["shape_entries"]} == {"Query.a", "Query.b"}
 
 
@@ -84,7 +80,7 @@ def test_another_token_is_another_insert(store: ClickHouse, org: str) -> None:
     for first in (0, 10):
         made = block(org, first)[1]
         store.insert(made.rows, made.token)
-    assert sum(row["requests"] for row in content(store, org)["requests_1d"]) == 24
+    assert sum(row["requests"] for row in content(store, org)["traffic"]) == 24
 
 
 def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: ClickHouse, org: str) -> None:
@@ -101,8 +97,7 @@ def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: Cli
     store._command("DROP VIEW zz_throws")
     store.insert(made.rows, made.token)
     found = content(store, org)
-    for rollup in ("requests_5m", "requests_1h", "requests_1d"):
-        assert sum(row["requests"] for row in found[rollup]) == 12
+    assert sum(row["requests"] for row in found["traffic"]) == 12
     assert sum(row["requests"] for row in found["ledger"]) == 12
     assert len(found["dead_letters"]) == 1
 
@@ -124,6 +119,30 @@ def test_seen_sequences_are_read_back_as_the_last_range_left_them(store: ClickHo
     later = build(origin, [Fetched(4, int(time.time() * 1000), encode(report(org, "a", 3)))], first.seen)
     store.insert(later.rows, later.token)
     assert store.seen(origin) == {(org, "g", "a"): Seen(first=4, last=4, before="1-2", after="1-3")}
+
+
+def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(store: ClickHouse, org: str) -> None:
+    now = int(time.time())
+    ages = [number * 1_700 + day * 86_400 for day in (0, 1, 3, 40, 50, 300) for number in range(24)]
+    records = [
+        encode(report(org, "a", number + 1, requests=number + 1, received=1000 * (now - age)))
+        for number, age in enumerate(ages)
+    ]
+    made = build(Origin(f"store-{org}", "t", "id", 0), [Fetched(n, 0, raw) for n, raw in enumerate(records)], {})
+    store.insert(made.rows, made.token)
+    by_day = (
+        "SELECT toDate(time) AS day, sum(requests) AS n, sumMap(duration) AS d FROM traffic"
+        " WHERE org = {org:String} GROUP BY day ORDER BY day"
+    )
+    before = store.query(by_day, {"org": org})
+    store._command("OPTIMIZE TABLE traffic FINAL")
+    assert store.query(by_day, {"org": org}) == before
+    assert sum(row["n"] for row in before) == sum(range(1, len(ages) + 1))
+    buckets = "SELECT DISTINCT toUnixTimestamp(time) AS t FROM traffic WHERE org = {org:String}"
+    times = [row["t"] for row in store.query(buckets, {"org": org})]
+    assert all(time_ % 3600 == 0 for time_ in times if now - time_ > 2 * 86_400 + 3600)
+    assert all(time_ % 86_400 == 0 for time_ in times if now - time_ > 46 * 86_400)
+    assert any(time_ % 3600 for time_ in times if now - time_ < 86_400)
 
 
 def test_migrating_again_changes_nothing_and_a_newer_store_is_left_alone(store: ClickHouse) -> None:
@@ -157,7 +176,7 @@ def test_a_plain_journal_record_can_be_inserted_as_it_is(store: ClickHouse, org:
     raw = encode(report(org, "a", 1, 9, received=int(time.time() * 1000)))
     settings = {**clickhouse.EXACT, "input_format_skip_unknown_fields": 1}
     store._client.raw_insert("landing", insert_block=raw, fmt="JSONEachRow", settings=settings)
-    assert sum(row["requests"] for row in content(store, org)["requests_1h"]) == 9
+    assert sum(row["requests"] for row in content(store, org)["traffic"]) == 9
 
 
 @pytest.mark.parametrize(("code", "kind"), [(252, RetryLater), (242, RetryLater), (62, Stop), (60, Stop)])

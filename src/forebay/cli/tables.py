@@ -53,7 +53,7 @@ def client(name: str, version: str) -> str:
 
 
 def when(time: str | None) -> str:
-    """A time to the minute: no answer is finer than its rollup."""
+    """A time to the minute: no answer is finer."""
     return time[:16].replace("T", " ") if time else "-"
 
 

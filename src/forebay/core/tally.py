@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .histogram import Histogram, merge
+from .histogram import Histogram
 
 Key = tuple[int, str, str, str, str, int]
 """(minute since the epoch, schema version, shape id, client, client version, HTTP status)"""
@@ -20,16 +20,18 @@ Tallies = dict[Key, Count]
 
 
 def fold(into: Tallies, tallies: Iterable[tuple[Key, Count]]) -> Tallies:
-    """Add `tallies` to `into`, in place, and return it.  The given histograms are never changed."""
+    """Add `tallies` to `into`, in place, and return it.
+
+    The histograms of `into` are its own and are added to; those of `tallies` are never changed.
+    """
     get = into.get
-    for key, count in tallies:
+    for key, (requests, errors, durations) in tallies:
         held = get(key)
         if held is None:
-            into[key] = count
-        elif not (count[2] or held[2]):
-            into[key] = (held[0] + count[0], held[1] + count[1], count[2])
-        else:
-            durations = dict(held[2])
-            merge(durations, count[2])
-            into[key] = (held[0] + count[0], held[1] + count[1], durations)
+            into[key] = (requests, errors, dict(durations))
+            continue
+        own = held[2]
+        for number, count in durations.items():  # `merge`, without the call: this loop is what a loader spends
+            own[number] = own.get(number, 0) + count
+        into[key] = (held[0] + requests, held[1] + errors, own)
     return into

@@ -8,7 +8,7 @@ from ..core.shape import FULL_COVERAGE, Coverage
 from ..store.port import Store
 from . import queries
 from .answers import About, Reason, Scope
-from .window import Window, utc
+from .window import KEPT, Window, utc
 
 GRACE = timedelta(minutes=1)
 """A window may end this much before the moment of asking without counting as behind."""
@@ -19,7 +19,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     parameters = queries.parameters(scope, window)
     ledger = store.query(queries.LEDGER, parameters)[0]
     dead = store.query(queries.DEAD_LETTERS, parameters)
-    seen = store.query(queries.on(window, queries.VISIBILITY), parameters)
+    seen = store.query(queries.VISIBILITY, parameters)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
     coverage = FULL_COVERAGE
     for row in seen:
@@ -34,8 +34,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     elif window.since < data_since:
         why.append((Reason.WINDOW_BEFORE_DATA, f"The window starts before the first data, of {_at(data_since)}."))
     if not window.kept(now):
-        days = window.rollup.kept.days
-        why.append((Reason.EXPIRED, f"The window starts before what the store keeps, which is {days} days."))
+        why.append((Reason.EXPIRED, f"The window starts before what the store keeps, which is {KEPT.days} days."))
     if complete_up_to is None:
         why.append((Reason.STRANDED, "The journal's retention took records before they were loaded."))
     elif complete_up_to < until:
@@ -58,7 +57,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
         graph=scope.graph,
         since=window.since,
         until=until,
-        bucket_seconds=int(window.rollup.bucket.total_seconds()),
+        bucket_seconds=int(window.bucket.total_seconds()),
         complete_up_to=complete_up_to,
         data_since=data_since,
         requests=sum(row["requests"] for row in seen),

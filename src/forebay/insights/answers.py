@@ -1,6 +1,6 @@
 """Answers.  Each carries `about`: the window it speaks of, how fresh and complete it is, and what was visible.
 
-All times are UTC.  A `first_seen` or `last_seen` is the start of a bucket of the window's rollup.
+All times are UTC.  A `first_seen` or `last_seen` is the start of a bucket of the window's grain.
 A client that did not say its name has the empty name.
 """
 

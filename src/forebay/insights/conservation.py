@@ -1,8 +1,6 @@
-"""The SQL of `verify`: the ledger against itself, against every rollup, and against the dead letters."""
+"""The SQL of `verify`: the ledger against itself, against the traffic, and against the dead letters."""
 
 from __future__ import annotations
-
-from .window import ROLLUPS
 
 _OURS = "pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
 
@@ -38,15 +36,11 @@ DEAD_OFFSETS = f"SELECT offset FROM dead_letters WHERE {_OURS} AND offset BETWEE
 _SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
 
 TOTALS = f"""
-SELECT org, graph, day, sum(l) AS ledger, sum(m) AS requests_5m, sum(h) AS requests_1h, sum(d) AS requests_1d FROM (
-  SELECT org, graph, day, sum(count) AS l, 0 AS m, 0 AS h, 0 AS d
+SELECT org, graph, day, sum(l) AS ledger, sum(t) AS traffic FROM (
+  SELECT org, graph, day, sum(count) AS l, 0 AS t
   FROM (SELECT org, graph, day_requests FROM ledger WHERE {_SCOPED} AND notEmpty(day_requests))
   ARRAY JOIN mapKeys(day_requests) AS day, mapValues(day_requests) AS count GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests), 0, 0 FROM requests_5m WHERE {_SCOPED}
-    GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, sum(requests), 0 FROM requests_1h WHERE {_SCOPED}
-    GROUP BY org, graph, day
-  UNION ALL SELECT org, graph, toDate(time) AS day, 0, 0, 0, sum(requests) FROM requests_1d WHERE {_SCOPED}
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests) FROM traffic WHERE {_SCOPED}
     GROUP BY org, graph, day
 ) GROUP BY org, graph, day ORDER BY org, graph, day
 """
@@ -58,8 +52,6 @@ SELECT org, graph, sum(l) AS ledger, sum(d) AS letters FROM (
 ) GROUP BY org, graph ORDER BY org, graph
 """
 
-ROWS = " UNION ALL ".join(
-    f"SELECT '{rollup.table}' AS name, (SELECT count() FROM {rollup.table} WHERE {_SCOPED}) AS n,"
-    f" (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies"
-    for rollup in ROLLUPS
-)
+ROWS = f"""
+SELECT (SELECT count() FROM traffic WHERE {_SCOPED}) AS n, (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies
+"""

@@ -34,11 +34,6 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
     return {"org": scope.org, "graph": scope.graph}
 
 
-def on(window: Window, sql: str) -> str:
-    """The text with the window's rollup in it."""
-    return sql.replace("ROLLUP", window.rollup.table)
-
-
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
 LEDGER = f"""
@@ -56,7 +51,7 @@ GROUP BY reason ORDER BY letters DESC
 
 VISIBILITY = f"""
 SELECT s.found AS found, s.invalid AS invalid, s.coverage AS coverage, sum(t.n) AS requests
-FROM (SELECT shape, sum(requests) AS n FROM ROLLUP WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) AS t
+FROM (SELECT shape, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) AS t
 LEFT JOIN (SELECT shape, 1 AS found, invalid, coverage FROM ({_SHAPES})) AS s ON s.shape = t.shape
 GROUP BY found, invalid, coverage
 """
@@ -68,7 +63,7 @@ SELECT t.client AS client, t.client_version AS client_version, s.operation AS op
   count() OVER () AS total, sum(sum(t.n)) OVER () AS total_requests
 FROM (
   SELECT shape, client, client_version, sum(requests) AS n, sum(errors) AS e, min(time) AS first, max(time) AS last
-  FROM ROLLUP WHERE {_IN_WINDOW} AND shape IN (
+  FROM traffic WHERE {_IN_WINDOW} AND shape IN (
     SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES})
   GROUP BY shape, client, client_version
 ) AS t
@@ -87,7 +82,7 @@ SELECT t.client AS client, t.client_version AS client_version, sum(t.n) AS reque
   uniqExact(s.operation) AS operations, min(t.first) AS first_seen, max(t.last) AS last_seen
 FROM (
   SELECT shape, client, client_version, sum(requests) AS n, sum(errors) AS e, min(time) AS first, max(time) AS last
-  FROM ROLLUP WHERE {_IN_WINDOW} GROUP BY shape, client, client_version
+  FROM traffic WHERE {_IN_WINDOW} GROUP BY shape, client, client_version
 ) AS t
 LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
 GROUP BY client, client_version HAVING requests > 0 ORDER BY requests DESC, client, client_version
@@ -95,13 +90,13 @@ GROUP BY client, client_version HAVING requests > 0 ORDER BY requests DESC, clie
 
 _OF_CLIENT = "client = {client:String} AND ({any_version:UInt8} OR client_version = {client_version:String})"
 
-CLIENT_REQUESTS = f"SELECT sum(requests) AS requests FROM ROLLUP WHERE {_IN_WINDOW} AND {_OF_CLIENT}"
+CLIENT_REQUESTS = f"SELECT sum(requests) AS requests FROM traffic WHERE {_IN_WINDOW} AND {_OF_CLIENT}"
 
 FIELDS_OF = f"""
 SELECT e.kind AS kind, e.coordinate AS coordinate, sum(t.n) AS requests, uniqExact(s.operation) AS operations,
   max(t.last) AS last_seen
 FROM (
-  SELECT shape, sum(requests) AS n, max(time) AS last FROM ROLLUP
+  SELECT shape, sum(requests) AS n, max(time) AS last FROM traffic
   WHERE {_IN_WINDOW} AND {_OF_CLIENT} GROUP BY shape HAVING n > 0
 ) AS t
 INNER JOIN ({_ENTRIES} AND {_USES}) AS e ON e.shape = t.shape
@@ -116,7 +111,7 @@ SELECT s.operation AS operation, s.name AS name, s.type AS type, sum(t.requests)
   max(t.shape IN (SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{deprecated:Array(String)}}
     AND {_USES})) AS uses_deprecated,
   count() OVER () AS total
-FROM (SELECT * FROM ROLLUP WHERE {_IN_WINDOW} AND ({{any_client:UInt8}} OR {_OF_CLIENT})) AS t
+FROM (SELECT * FROM traffic WHERE {_IN_WINDOW} AND ({{any_client:UInt8}} OR {_OF_CLIENT})) AS t
 LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
 GROUP BY operation, name, type HAVING n > 0 ORDER BY n DESC, name, operation LIMIT {{limit:UInt32}}
 """
@@ -124,13 +119,13 @@ GROUP BY operation, name, type HAVING n > 0 ORDER BY n DESC, name, operation LIM
 REQUESTS_OVER_TIME = f"""
 SELECT intDiv(toUnixTimestamp(time) - {{since:Int64}}, {{step:UInt32}}) AS number,
   sum(requests) AS n, sum(errors) AS e
-FROM ROLLUP WHERE {_IN_WINDOW} GROUP BY number ORDER BY number
+FROM traffic WHERE {_IN_WINDOW} GROUP BY number ORDER BY number
 """
 
 SCHEMA_USE = f"""
 SELECT e.kind AS kind, e.coordinate AS coordinate, sum(t.n) AS requests, sumIf(t.n, e.sure) AS certain,
   max(t.last) AS last_seen
-FROM (SELECT shape, sum(requests) AS n, max(time) AS last FROM ROLLUP WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) t
+FROM (SELECT shape, sum(requests) AS n, max(time) AS last FROM traffic WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) t
 INNER JOIN (
   SELECT kind, coordinate, shape,
     max(kind NOT IN ('argument', 'input') OR bitAnd(state, 11) != 0 OR state = 0) AS sure
@@ -142,28 +137,28 @@ GROUP BY kind, coordinate
 ENUMS_RETURNED = f"""
 SELECT DISTINCT named_type FROM shape_entries
 WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
-  AND shape IN (SELECT shape FROM ROLLUP WHERE {_IN_WINDOW})
+  AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})
 """
 
 TRAFFIC = f"""
-SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n FROM ROLLUP
+SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n FROM traffic
 WHERE {_IN_WINDOW} GROUP BY shape, client, client_version HAVING n > 0
 """
 
 SHAPES = f"""
 SELECT lower(hex(shape)) AS id, operation, name, type, document, invalid, coverage FROM shapes
-WHERE {_GRAPH} AND shape IN (SELECT shape FROM ROLLUP WHERE {_IN_WINDOW}) LIMIT 1 BY shape
+WHERE {_GRAPH} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW}) LIMIT 1 BY shape
 """
 
 ENTRIES = f"""
 SELECT lower(hex(shape)) AS id, groupArray((kind, coordinate, named_type, state)) AS entries
-FROM ({_ENTRIES} AND shape IN (SELECT shape FROM ROLLUP WHERE {_IN_WINDOW})) GROUP BY shape
+FROM ({_ENTRIES} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})) GROUP BY shape
 """
 
 GRAPHS = """
 SELECT org, graph, max(seen) AS last_seen FROM (
   SELECT org, graph, max(last_time) AS seen FROM ledger GROUP BY org, graph
-  UNION ALL SELECT org, graph, max(time) FROM requests_1d GROUP BY org, graph
+  UNION ALL SELECT org, graph, max(time) FROM traffic GROUP BY org, graph
   UNION ALL SELECT org, graph, toDateTime(0, 'UTC') FROM schemas GROUP BY org, graph
 ) WHERE org != '' OR graph != '' GROUP BY org, graph ORDER BY org, graph
 """

@@ -118,7 +118,7 @@ class Questions:
         """Requests and errors in about `steps` steps, whole buckets each."""
         if not 1 <= steps <= 2000:
             raise BadQuestion("ask for 1 to 2,000 steps")
-        since, until, bucket = self.window.since, self.window.until, self.window.rollup.bucket
+        since, until, bucket = self.window.since, self.window.until, self.window.bucket
         step = bucket * -(-(until - since) // (bucket * steps))
         rows = self._ask(queries.REQUESTS_OVER_TIME, step=int(step.total_seconds()))
         counts = {row["number"]: (row["n"], row["e"]) for row in rows}
@@ -132,7 +132,7 @@ class Questions:
         )
 
     def _ask(self, sql: str, **more: Any) -> list[dict[str, Any]]:
-        return self._store.query(queries.on(self.window, sql), queries.parameters(self._scope, self.window, **more))
+        return self._store.query(sql, queries.parameters(self._scope, self.window, **more))
 
 
 def _who(client: str, client_version: str | None) -> dict[str, Any]:

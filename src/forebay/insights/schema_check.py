@@ -114,7 +114,7 @@ def traffic(store: Store, scope: Scope, window: Window) -> Iterator[Seen]:
     parameters = queries.parameters(scope, window)
 
     def ask(sql: str) -> list[dict[str, Any]]:
-        return store.query(queries.on(window, sql), parameters)
+        return store.query(sql, parameters)
 
     clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
     for row in ask(queries.TRAFFIC):

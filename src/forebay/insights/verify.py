@@ -4,8 +4,8 @@
    loader has committed, and each accounts for every one of its records.
 2. Ranges that the journal still has are decoded again: requests appended = requests landed
    + those of repeats + those of dead letters.
-3. The ledger's requests of each graph and day are those of every rollup that still keeps the day.
-4. There are as many dead letters as the ledger says, and no rollup has more rows than tallies came in.
+3. The ledger's requests of each graph and day are those of the table of traffic, as long as it keeps the day.
+4. There are as many dead letters as the ledger says, and no more rows of traffic than tallies came in.
 
 The loader may run meanwhile.  What is committed is read first, so 1 and 2 judge only ranges
 that are finished; each comparison of 3 and 4 is one query, asked again before it counts as a difference.
@@ -27,7 +27,7 @@ from ..journal.port import Journal, Partition
 from ..store.port import Store
 from . import conservation
 from .answers import Scope
-from .window import ROLLUPS
+from .window import KEPT
 
 MAX_DIFFERENCES = 20
 ATTEMPTS = 5
@@ -173,12 +173,9 @@ class Verifier:
         differences = []
         rows = self._store.query(conservation.TOTALS, _scoped(scope))
         for row in rows:
-            for rollup in ROLLUPS:
-                kept = row["day"] > today - rollup.kept + timedelta(days=1)
-                if kept and row[rollup.table] != row["ledger"]:
-                    have, want = row[rollup.table], row["ledger"]
-                    where = f"{row['org']}/{row['graph']} on {row['day']}"
-                    differences.append(f"{where}: {rollup.table} has {have:,} requests, the ledger {want:,}")
+            if row["day"] > today - KEPT + timedelta(days=1) and row["traffic"] != row["ledger"]:
+                where, have, want = f"{row['org']}/{row['graph']} on {row['day']}", row["traffic"], row["ledger"]
+                differences.append(f"{where}: the tallies hold {have:,} requests, the ledger {want:,}")
         compared["days"] = len(rows)
         compared["requests"] = sum(row["ledger"] for row in rows)
         return differences
@@ -194,7 +191,7 @@ class Verifier:
 
     def _rows(self, scope: Scope | None) -> list[str]:
         return [
-            f"{row['name']} has {row['n']:,} rows, more than the {row['tallies']:,} tallies that the ledger counts"
+            f"there are {row['n']:,} rows of traffic, more than the {row['tallies']:,} tallies that the ledger counts"
             for row in self._store.query(conservation.ROWS, _scoped(scope))
             if row["n"] > row["tallies"]
         ]

@@ -1,7 +1,7 @@
-"""Windows of time, and the rollup that answers a question about one.
+"""Windows of time, and how finely the store still knows them.
 
-A rollup keeps time only as buckets, so a window's start is moved down to the start of a bucket:
-an answer names the window that it is really about.
+The store merges what grows old into wider buckets of time, so a window's start is moved down to
+the start of a bucket: an answer names the window that it is really about.
 """
 
 from __future__ import annotations
@@ -16,35 +16,34 @@ from .mistakes import BadQuestion
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Rollup(NamedTuple):
-    """A table of tallies by `bucket`.  `kept`: everything younger is surely there, since rows go by
-    whole days; `widest`: wider windows take a coarser rollup, where there is one."""
+class Grain(NamedTuple):
+    """A width of buckets: whatever is younger than `kept` is known at least as finely."""
 
-    table: str
     bucket: timedelta
     kept: timedelta
-    widest: timedelta
 
 
-ROLLUPS = (
-    Rollup("requests_5m", timedelta(minutes=5), timedelta(days=13), timedelta(days=2)),
-    Rollup("requests_1h", timedelta(hours=1), timedelta(days=99), timedelta(days=45)),
-    Rollup("requests_1d", timedelta(days=1), timedelta(days=799), timedelta.max),
+GRAINS = (
+    Grain(timedelta(minutes=5), timedelta(days=2) - timedelta(hours=1)),
+    Grain(timedelta(hours=1), timedelta(days=44)),
+    Grain(timedelta(days=1), timedelta(days=799)),
 )
-"""Finest first; `kept` is a day less than the TTL in the migrations."""
+"""Finest first; `kept` is less than the age at which the store's table `traffic` merges or deletes."""
+
+KEPT = GRAINS[-1].kept
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `since` up to `until`, both UTC; `rollup` answers for it."""
+    """From `since`, the start of a `bucket`, up to `until`, both UTC."""
 
     since: datetime
     until: datetime
-    rollup: Rollup
+    bucket: timedelta
 
     def kept(self, now: datetime) -> bool:
-        """Does the rollup still hold all of it?"""
-        return now - self.since <= self.rollup.kept + self.rollup.bucket
+        """Does the store still hold all of it?"""
+        return now - self.since <= KEPT + self.bucket
 
 
 def duration(text: str) -> timedelta:
@@ -59,13 +58,11 @@ def duration(text: str) -> timedelta:
 
 
 def window(since: datetime, until: datetime, now: datetime) -> Window:
-    """The finest rollup that still has `since` and is not too fine for the width."""
+    """The window in the finest grain that the store still has of all of it."""
     if since >= until:
         raise BadQuestion("a window must start before it ends")
-    rollup = next(
-        (rollup for rollup in ROLLUPS if now - since <= rollup.kept and until - since <= rollup.widest), ROLLUPS[-1]
-    )
-    return Window(aligned(since, rollup.bucket), until, rollup)
+    bucket = next((grain.bucket for grain in GRAINS if now - since <= grain.kept), GRAINS[-1].bucket)
+    return Window(aligned(since, bucket), until, bucket)
 
 
 def aligned(time: datetime, bucket: timedelta) -> datetime:

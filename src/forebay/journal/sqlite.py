@@ -157,6 +157,7 @@ class SqliteJournal:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
         connection.execute("PRAGMA page_size = 16384")  # of a new file: a report spans few pages instead of many
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 250")  # appends wait while 4 MiB are copied, not 16
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 

@@ -26,6 +26,8 @@ NOBODY: GraphKey = ("", "")
 """Whom a record belongs to that could not be decoded."""
 
 MINUTES_A_DAY = 1440
+BUCKET = 5
+"""Minutes: the store keeps no finer times, so tallies of one bucket are folded into one row here already."""
 
 
 @dataclass(slots=True)
@@ -139,11 +141,19 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
     account.landed += requests
     account.lost.update(report.lost)
     account.adjusted.update(report.adjusted)
-    days = account.days
-    for minute, count in zip(report.minute, report.requests, strict=True):
-        days[minute // MINUTES_A_DAY] += count
     if report.minute:
-        account.minutes += (min(report.minute), max(report.minute))
+        first, last = min(report.minute), max(report.minute)
+        account.minutes += (first, last)
+        if first // MINUTES_A_DAY == last // MINUTES_A_DAY:
+            account.days[first // MINUTES_A_DAY] += requests
+        else:
+            for minute, count in zip(report.minute, report.requests, strict=True):
+                account.days[minute // MINUTES_A_DAY] += count
+        report.minute = (
+            [first - first % BUCKET] * len(report.minute)
+            if first == last
+            else [minute - minute % BUCKET for minute in report.minute]
+        )
     fold(account.tallies, report.rows())
 
 

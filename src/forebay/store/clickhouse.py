@@ -26,6 +26,9 @@ from .port import AgentKey, Origin, Row, Seen
 
 DATABASE = "forebay"
 
+REMEMBERED_DAYS = 90
+"""A report of an agent that has been silent for longer is taken for a new one."""
+
 # Codes that mean "later": overload, memory, network, failover, read-only, disk.
 # fmt: off
 LATER = frozenset((
@@ -98,16 +101,13 @@ class ClickHouse:
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         rows = self.query(
-            "SELECT org, graph, agent, first_offset, last_offset, before, after FROM seen_sequences FINAL"
-            " WHERE pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}",
+            "SELECT org, graph, agent, argMax((first_offset, last_offset, before, after), last_offset) AS latest"
+            " FROM ledger ARRAY JOIN seen_agent AS agent, seen_before AS before, seen_after AS after"
+            " WHERE pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
+            f" AND last_appended > now() - INTERVAL {REMEMBERED_DAYS} DAY GROUP BY org, graph, agent",
             {"pipeline": origin.pipeline, "topic_id": origin.topic_id, "partition": origin.partition},
         )
-        return {
-            (row["org"], row["graph"], row["agent"]): Seen(
-                row["first_offset"], row["last_offset"], row["before"], row["after"]
-            )
-            for row in rows
-        }
+        return {(row["org"], row["graph"], row["agent"]): Seen(*row["latest"]) for row in rows}
 
     def close(self) -> None:
         self._client.close()
