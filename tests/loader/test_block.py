@@ -15,6 +15,7 @@ from forebay.loader.sequences import MAX_INTERVALS, Sequences
 from forebay.store.port import AgentKey, Origin, Row
 
 ORIGIN = Origin("p", "forebay.tallies", "topic-id", 0)
+SHAPES_ORIGIN = Origin("p", "forebay.shapes", "topic-id", 0)
 
 
 def fetched(*values: bytes, first: int = 0) -> list[Fetched]:
@@ -73,8 +74,20 @@ def test_an_agent_that_leaves_gaps_without_end_is_kept_in_the_dead_letters() -> 
 
 def test_a_shape_that_is_published_twice_in_a_range_is_one_row() -> None:
     records = fetched(*(encode(shape_record("o", shape("Q", "A.b"), received=n)) for n in (1, 2)))
-    [row] = of_kind(build(ORIGIN, records, {}).rows, "shape")
+    block = build(SHAPES_ORIGIN, records, {})
+    [row] = of_kind(block.rows, "shape")
+    assert block.table == "landing_named"
     assert (row["received"], row["coordinate"], row["record"]) == (2, ["A.b"], "shape")
+
+
+def test_a_record_in_the_wrong_topic_is_kept_in_the_dead_letters() -> None:
+    wrong = [
+        (ORIGIN, encode(shape_record("o", shape("Q", "A.b")))),
+        (SHAPES_ORIGIN, encode(report("o", "a", 1))),
+    ]
+    for origin, raw in wrong:
+        [row] = build(origin, fetched(raw), {}).rows
+        assert (row["dead_reason"], row["dead_raw"]) == (["wrong_topic"], [raw])
 
 
 def test_losses_that_agents_report_reach_the_ledger() -> None:

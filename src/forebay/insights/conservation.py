@@ -1,4 +1,4 @@
-"""The SQL of `verify`: the ledger against itself, against the traffic, and against the dead letters."""
+"""The SQL of `verify`: the ledger against itself and against the traffic."""
 
 from __future__ import annotations
 
@@ -43,13 +43,6 @@ SELECT org, graph, day, sum(l) AS ledger, sum(t) AS traffic FROM (
   UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests) FROM traffic WHERE {_SCOPED}
     GROUP BY org, graph, day
 ) GROUP BY org, graph, day ORDER BY org, graph, day
-"""
-
-LETTERS = f"""
-SELECT org, graph, sum(l) AS ledger, sum(d) AS letters FROM (
-  SELECT org, graph, sum(dead_letters) AS l, 0 AS d FROM ledger WHERE {_SCOPED} GROUP BY org, graph
-  UNION ALL SELECT org, graph, 0, count() FROM dead_letters WHERE {_SCOPED} GROUP BY org, graph
-) GROUP BY org, graph ORDER BY org, graph
 """
 
 ROWS = f"""

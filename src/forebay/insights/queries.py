@@ -18,7 +18,7 @@ _GRAPH = "org = {org:String} AND graph = {graph:String}"
 _IN_WINDOW = f"{_GRAPH} AND time >= toDateTime({{since:Int64}}, 'UTC') AND time < toDateTime({{until:Int64}}, 'UTC')"
 _USES = f"NOT (kind IN ('argument', 'input') AND state = {ABSENT_ONLY})"
 _SHAPES = f"SELECT * FROM shapes WHERE {_GRAPH} LIMIT 1 BY shape"
-_ENTRIES = f"SELECT DISTINCT kind, coordinate, named_type, state, shape FROM shape_entries WHERE {_GRAPH}"
+_ENTRIES = f"SELECT DISTINCT kind, coordinate, named_type, state, operation, shape FROM shape_entries WHERE {_GRAPH}"
 
 
 def parameters(scope: Scope, window: Window, **more: Any) -> dict[str, Any]:
@@ -57,8 +57,8 @@ GROUP BY found, invalid, coverage
 """
 
 CLIENTS_OF = f"""
-SELECT t.client AS client, t.client_version AS client_version, s.operation AS operation, s.name AS name,
-  s.type AS type, groupUniqArrayArray(e.kinds) AS kinds, groupBitOr(e.states) AS states,
+SELECT t.client AS client, t.client_version AS client_version, e.operation AS operation, e.name AS name,
+  e.type AS type, groupUniqArrayArray(e.kinds) AS kinds, groupBitOr(e.states) AS states,
   sum(t.n) AS requests, sum(t.e) AS errors, min(t.first) AS first_seen, max(t.last) AS last_seen,
   count() OVER () AS total, sum(sum(t.n)) OVER () AS total_requests
 FROM (
@@ -68,10 +68,9 @@ FROM (
   GROUP BY shape, client, client_version
 ) AS t
 INNER JOIN (
-  SELECT shape, groupUniqArray(kind) AS kinds, groupBitOr(state) AS states FROM shape_entries
-  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES} GROUP BY shape
+  SELECT shape, operation, name, type, groupUniqArray(kind) AS kinds, groupBitOr(state) AS states FROM shape_entries
+  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES} GROUP BY shape, operation, name, type
 ) AS e ON e.shape = t.shape
-LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
 GROUP BY client, client_version, operation, name, type
 HAVING requests > 0
 ORDER BY requests DESC, client, client_version, name, operation LIMIT {{limit:UInt32}}
@@ -93,14 +92,13 @@ _OF_CLIENT = "client = {client:String} AND ({any_version:UInt8} OR client_versio
 CLIENT_REQUESTS = f"SELECT sum(requests) AS requests FROM traffic WHERE {_IN_WINDOW} AND {_OF_CLIENT}"
 
 FIELDS_OF = f"""
-SELECT e.kind AS kind, e.coordinate AS coordinate, sum(t.n) AS requests, uniqExact(s.operation) AS operations,
+SELECT e.kind AS kind, e.coordinate AS coordinate, sum(t.n) AS requests, uniqExact(e.operation) AS operations,
   max(t.last) AS last_seen
 FROM (
   SELECT shape, sum(requests) AS n, max(time) AS last FROM traffic
   WHERE {_IN_WINDOW} AND {_OF_CLIENT} GROUP BY shape HAVING n > 0
 ) AS t
 INNER JOIN ({_ENTRIES} AND {_USES}) AS e ON e.shape = t.shape
-LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
 GROUP BY kind, coordinate ORDER BY coordinate, kind
 """
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..core.record import Report, columns_of, decode
+from ..core.record import TALLIES, Report, columns_of, decode
 from ..core.tally import Tallies, fold
 from ..errors import RejectRecord
 from ..journal.port import Fetched
+from ..store.landing import NAMED, REPORTS
 from ..store.port import AgentKey, Origin, Row
 from .sequences import MAX_INTERVALS, NONE, Sequences, add, to_text
 
@@ -51,8 +52,9 @@ class _Account:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows for the landing table, the token that names them, and what the next range must know."""
+    """Rows for a landing table, the token that names them, and what the next range must know."""
 
+    table: str
     rows: list[Row]
     token: str
     seen: dict[AgentKey, Sequences]
@@ -81,11 +83,14 @@ def _without_collection() -> Iterator[None]:
 @_without_collection()
 def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Sequences]) -> Block:
     """The block of these records: consecutive offsets of one partition, at least one."""
+    table = REPORTS if origin.topic == TALLIES else NAMED
     accounts: dict[GraphKey, _Account] = {}
     rows: dict[tuple[str, ...], Row] = {}
     for fetched in records:
         try:
             record = decode(fetched.value)
+            if isinstance(record, Report) != (table == REPORTS):
+                raise RejectRecord("wrong_topic", f"a {type(record).__name__} does not belong into {origin.topic}")
         except RejectRecord as exc:
             account = accounts.setdefault(NOBODY, _Account())
             account.records += 1
@@ -107,6 +112,7 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
             out.append({"record": "tallies", "v": 1, **graph_row, **columns_of(account.tallies)})
         out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
     return Block(
+        table=table,
         rows=out,
         token=token(origin, records[0].offset, records[-1].offset + 1),
         seen={

@@ -152,7 +152,7 @@ class Loader:
         if held.block is None:
             held.block = build(held.origin, records, held.seen)
         reached("loader.prepared")
-        self._store.insert(held.block.rows, held.block.token)
+        self._store.insert(held.block.table, held.block.rows, held.block.token)
         reached("loader.inserted")
         held.seen |= held.block.seen
         self.progress.inserts += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,30 +62,26 @@ class ClickHouse:
         known = {int(script.name[:4]) for script in scripts if script.name.endswith(".sql")}
         if done - known:
             raise Stop(f"the store was made by a newer Forebay (migration {max(done)}): upgrade to open it")
-        self._command(landing.create_table())
+        for table in landing.TABLES:
+            self._command(landing.create_table(table))
         for script in scripts:
             number = script.name[:4]
             if script.name.endswith(".sql") and int(number) not in done:
-                text = re.sub(r"--.*", "", script.read_text())
-                for statement in filter(None, map(str.strip, text.split(";"))):
-                    # A migration that was cut short goes on where it stopped.
-                    self._command(
-                        statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ").replace(
-                            "CREATE MATERIALIZED VIEW ", "CREATE MATERIALIZED VIEW IF NOT EXISTS "
-                        )
-                    )
+                for statement in _statements(script.read_text()):
+                    self._command(statement)
                 self._command(f"INSERT INTO migrations VALUES ({int(number)})")
         self._check_deduplication()
         if self._embedded:
             self._fsync_parts()
 
-    def insert(self, rows: Sequence[Row], token: str) -> None:
-        columns = sorted(set().union(*rows), key=list(landing.COLUMNS).index)
-        types = [landing.COLUMNS[column] for column in columns]
+    def insert(self, table: str, rows: Sequence[Row], token: str) -> None:
+        known = landing.TABLES[table]
+        columns = sorted(set().union(*rows), key=list(known).index)
+        types = [known[column] for column in columns]
         empty = [landing.empty_value(type_) for type_ in types]
         data = [[row.get(column, value) for row in rows] for column, value in zip(columns, empty, strict=True)]
         context = InsertContext(
-            f"{self._database}.landing",
+            f"{self._database}.{table}",
             columns,
             [get_from_name(type_) for type_ in types],
             data=data,
@@ -155,6 +151,14 @@ class ClickHouse:
                 return call()
             except (ClickHouseError, OSError) as exc:
                 raise _mapped(exc) from exc
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a migration; one that was cut short goes on where it stopped."""
+    for text in re.sub(r"--.*", "", script).split(";"):
+        if statement := re.sub(r"^CREATE ((MATERIALIZED )?VIEW|TABLE) ", r"CREATE \1 IF NOT EXISTS ", text.strip()):
+            tables = landing.TABLES if "{landing}" in statement else ("",)
+            yield from (statement.replace("{landing}", table) for table in tables)
 
 
 def _mapped(exc: Exception) -> RetryLater | Stop:

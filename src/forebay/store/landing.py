@@ -1,8 +1,9 @@
-"""The landing table: where every block goes in, and from where the views fan it out.
+"""The landing tables: where every block goes in, and from where the views fan it out.
 
-A row is a journal record as it is (its `record` says which kind), or one of the loader's own
-`range` rows, which say what became of a range of offsets.  Other pullers (ClickPipes, Kafka
-Connect, ClickHouse's Kafka engine) insert plain records and have no ledger.
+One takes reports, the other what reports name: shapes and schemas.  A row is a journal record as
+it is (its `record` says which kind), or one of the loader's own `range` rows, which say what
+became of a range of offsets.  Other pullers (ClickPipes, Kafka Connect, ClickHouse's Kafka
+engine) insert plain records and have no ledger.
 """
 
 from __future__ import annotations
@@ -61,24 +62,24 @@ _RANGE = {
     "dead_message": "Array(String)",
     "dead_raw": "Array(String)",
 }
-COLUMNS = {
+_COMMON = {
     "record": "LowCardinality(String)",
     "v": "UInt8",
     "org": "String",
     "graph": "String",
     "source": "String",
     "received": "UInt64",
-    **_TALLY,
-    **_SHAPE,
-    **_RANGE,
 }
-"""Column → ClickHouse type, in the table's order."""
+REPORTS, NAMED = "landing", "landing_named"
+
+TABLES = {REPORTS: {**_COMMON, **_TALLY, **_RANGE}, NAMED: {**_COMMON, **_SHAPE, **_RANGE}}
+"""Table → column → ClickHouse type, in the table's order."""
 
 
-def create_table() -> str:
-    """The landing table's definition: the engine keeps nothing, the views do."""
-    columns = ", ".join(f"`{name}` {type_}" for name, type_ in COLUMNS.items())
-    return f"CREATE TABLE IF NOT EXISTS landing ({columns}) ENGINE = Null"
+def create_table(table: str) -> str:
+    """The table's definition: the engine keeps nothing, the views do."""
+    columns = ", ".join(f"`{name}` {type_}" for name, type_ in TABLES[table].items())
+    return f"CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = Null"
 
 
 def empty_value(type_: str) -> object:

@@ -1,6 +1,6 @@
 """What a store promises to the loader and to the questions.
 
-**Insert**: a block and its token go in as a whole, into the landing table and everything that
+**Insert**: a block and its token go in as a whole, into a landing table and everything that
 its views feed, or not at all as far as totals are concerned: inserting the same block again
 under the same token changes nothing, also after an insert that failed midway or whose outcome
 is unknown.  RetryLater means that the same call may succeed later; Stop that it will not.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Row = dict[str, Any]
-"""A row of the landing table; a column that it leaves out has the type's empty value."""
+"""A row of a landing table; a column that it leaves out has the type's empty value."""
 
 AgentKey = tuple[str, str, str]
 """(organisation, graph, agent id)"""
@@ -44,7 +44,8 @@ class Store(Protocol):
     def migrate(self) -> None:
         """Create or upgrade the tables.  Stop if a newer Forebay made them."""
 
-    def insert(self, rows: Sequence[Row], token: str) -> None: ...
+    def insert(self, table: str, rows: Sequence[Row], token: str) -> None:
+        """`table` is one of `landing.TABLES`."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries.  `{name:Type}` in the text stands for a parameter."""

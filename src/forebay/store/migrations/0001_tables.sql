@@ -1,4 +1,4 @@
--- Targets first, then the views that feed them from `landing`.
+-- Targets first, then the views that feed them; a statement with {landing} is run for both landing tables.
 -- Every target has a deduplication window: a repeated insert must change none of them.
 
 -- Traffic by 5 minutes; what is older than 2 days is merged to hours, than 45 days to days.  One
@@ -35,7 +35,8 @@ TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 1
 CREATE TABLE shape_entries (
   org LowCardinality(String), graph LowCardinality(String), coordinate String CODEC(ZSTD(3)),
   kind LowCardinality(String), shape FixedString(16), named_type LowCardinality(String),
-  state UInt8, received DateTime('UTC')
+  state UInt8, operation LowCardinality(String), name LowCardinality(String), type LowCardinality(String),
+  received DateTime('UTC')
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, coordinate, kind, shape)
 TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -47,7 +48,7 @@ SETTINGS non_replicated_deduplication_window = 10000;
 
 -- What became of each range of the journal.  `seen_*`: of each agent that sent a report in the range,
 -- which of its sequences the log held before the range and after it, so that a restart knows them
--- whether it replays the range or goes on behind it.
+-- whether it replays the range or goes on behind it.  `dead_*`: its dead letters, raw.
 CREATE TABLE ledger (
   pipeline LowCardinality(String), topic LowCardinality(String), topic_id LowCardinality(String),
   partition UInt32, epoch UInt32, first_offset Int64 CODEC(Delta, ZSTD(3)), last_offset Int64 CODEC(Delta, ZSTD(3)),
@@ -57,17 +58,17 @@ CREATE TABLE ledger (
   tallies UInt64, requests UInt64, day_requests Map(Date, UInt64),
   first_time DateTime('UTC'), last_time DateTime('UTC'),
   lost Map(LowCardinality(String), UInt64), adjusted Map(LowCardinality(String), UInt64),
-  seen_agent Array(String) CODEC(ZSTD(3)), seen_before Array(String) CODEC(ZSTD(3)), seen_after Array(String) CODEC(ZSTD(3))
+  seen_agent Array(String) CODEC(ZSTD(3)), seen_before Array(String) CODEC(ZSTD(3)), seen_after Array(String) CODEC(ZSTD(3)),
+  dead_offset Array(Int64), dead_appended Array(UInt64), dead_reason Array(LowCardinality(String)),
+  dead_message Array(String), dead_raw Array(String) CODEC(ZSTD(3))
 ) ENGINE = MergeTree PARTITION BY toYYYYMM(last_appended) ORDER BY (pipeline, topic, topic_id, partition, first_offset, org, graph)
 TTL toDateTime(last_appended) + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
-CREATE TABLE dead_letters (
-  pipeline LowCardinality(String), topic LowCardinality(String), topic_id LowCardinality(String),
-  partition UInt32, epoch UInt32, offset Int64, appended DateTime64(3, 'UTC'),
-  org LowCardinality(String), graph LowCardinality(String),
-  reason LowCardinality(String), message String, raw String CODEC(ZSTD(3))
-) ENGINE = MergeTree ORDER BY (pipeline, topic, topic_id, partition, offset)
-SETTINGS non_replicated_deduplication_window = 10000;
+CREATE VIEW dead_letters AS
+SELECT pipeline, topic, topic_id, partition, epoch, offset, fromUnixTimestamp64Milli(toInt64(at), 'UTC') AS appended,
+  org, graph, reason, message, raw
+FROM ledger ARRAY JOIN dead_offset AS offset, dead_appended AS at, dead_reason AS reason, dead_message AS message,
+  dead_raw AS raw;
 
 CREATE MATERIALIZED VIEW traffic_view TO traffic AS
 SELECT org, graph, unhex(s) AS shape, c AS client, cv AS client_version, sv AS schema_version, st AS status,
@@ -80,33 +81,27 @@ GROUP BY org, graph, shape, client, client_version, schema_version, status, time
 
 CREATE MATERIALIZED VIEW shapes_view TO shapes AS
 SELECT org, graph, unhex(id) AS shape, source, operation, name, type, document, invalid, coverage,
-  toDateTime(intDiv(landing.received, 1000), 'UTC') AS received
-FROM landing WHERE record = 'shape';
+  toDateTime(intDiv(landing_named.received, 1000), 'UTC') AS received
+FROM landing_named WHERE record = 'shape';
 
 CREATE MATERIALIZED VIEW shape_entries_view TO shape_entries AS
 SELECT org, graph, co AS coordinate, k AS kind, unhex(id) AS shape, nt AS named_type, st AS state,
-  toDateTime(intDiv(landing.received, 1000), 'UTC') AS received
-FROM landing ARRAY JOIN landing.coordinate AS co, landing.kind AS k, landing.named_type AS nt, landing.state AS st
+  operation, name, type,
+  toDateTime(intDiv(landing_named.received, 1000), 'UTC') AS received
+FROM landing_named ARRAY JOIN landing_named.coordinate AS co, landing_named.kind AS k, landing_named.named_type AS nt, landing_named.state AS st
 WHERE record = 'shape';
 
 CREATE MATERIALIZED VIEW schemas_view TO schemas AS
 SELECT org, graph, id AS schema_version, source, sdl,
-  fromUnixTimestamp64Milli(toInt64(landing.received), 'UTC') AS received
-FROM landing WHERE record = 'schema';
+  fromUnixTimestamp64Milli(toInt64(landing_named.received), 'UTC') AS received
+FROM landing_named WHERE record = 'schema';
 
-CREATE MATERIALIZED VIEW ledger_view TO ledger AS
+CREATE MATERIALIZED VIEW {landing}_ledger_view TO ledger AS
 SELECT pipeline, topic, topic_id, partition, epoch, first_offset, last_offset, org, graph,
-  fromUnixTimestamp64Milli(toInt64(landing.first_appended), 'UTC') AS first_appended,
-  fromUnixTimestamp64Milli(toInt64(landing.last_appended), 'UTC') AS last_appended,
+  fromUnixTimestamp64Milli(toInt64({landing}.first_appended), 'UTC') AS first_appended,
+  fromUnixTimestamp64Milli(toInt64({landing}.last_appended), 'UTC') AS last_appended,
   records, repeats, repeat_requests, length(dead_offset) AS dead_letters, tallies,
-  landed_requests AS requests, CAST(landing.day_requests, 'Map(Date, UInt64)') AS day_requests,
+  landed_requests AS requests, CAST({landing}.day_requests, 'Map(Date, UInt64)') AS day_requests,
   toDateTime(first_minute * 60, 'UTC') AS first_time, toDateTime(last_minute * 60, 'UTC') AS last_time, lost, adjusted,
-  seen_agent, seen_before, seen_after
-FROM landing WHERE record = 'range';
-
-CREATE MATERIALIZED VIEW dead_letters_view TO dead_letters AS
-SELECT pipeline, topic, topic_id, partition, epoch, o AS offset,
-  fromUnixTimestamp64Milli(toInt64(a), 'UTC') AS appended, org, graph, re AS reason, me AS message, ra AS raw
-FROM landing ARRAY JOIN landing.dead_offset AS o, landing.dead_appended AS a, landing.dead_reason AS re,
-  landing.dead_message AS me, landing.dead_raw AS ra
-WHERE record = 'range';
+  seen_agent, seen_before, seen_after, dead_offset, dead_appended, dead_reason, dead_message, dead_raw
+FROM {landing} WHERE record = 'range';
