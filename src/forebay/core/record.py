@@ -6,7 +6,7 @@
 | `shape`   | forebay.shapes  | one shape: its entries as parallel arrays                    |
 | `schema`  | forebay.schemas | one schema in SDL                                            |
 
-Field names are the columns of the landing table, so that a record can be inserted there as it
+Field names are the columns of the landing tables, so that a record can be inserted there as it
 is (JSONEachRow).  Unknown fields are ignored, so that an older reader takes a newer writer's
 records.  `decode` raises RejectRecord and nothing else.
 """
