@@ -111,7 +111,7 @@ def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: Cli
 
 def test_raw_bytes_are_kept_as_they_came(store: ClickHouse, org: str) -> None:
     raw = bytes(range(256))
-    put(store, build(origin(org), [Fetched(7, 0, raw)], {}))
+    put(store, build(origin(org), [Fetched(7, int(time.time() * 1000), raw)], {}))
     [letter] = store.query(
         "SELECT hex(raw) AS raw FROM dead_letters WHERE pipeline = {p:String}", {"p": f"store-{org}"}
     )
@@ -132,7 +132,7 @@ def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(
         encode(report(org, "a", number + 1, requests=number + 1, received=1000 * (now - age)))
         for number, age in enumerate(ages)
     ]
-    put(store, build(origin(org), [Fetched(n, 0, raw) for n, raw in enumerate(records)], {}))
+    put(store, build(origin(org), [Fetched(n, now * 1000, raw) for n, raw in enumerate(records)], {}))
     by_day = (
         "SELECT toDate(time) AS day, sum(requests) AS n, sumMap(duration) AS d FROM traffic"
         " WHERE org = {org:String} GROUP BY day ORDER BY day"
