@@ -140,13 +140,15 @@ KNOWN_LOSSES = frozenset({"rejected", "agent_error"})
 
 def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, int]]:
     """Tallies with absurd minutes replaced by `now`, and how many were, by reason."""
-    if not tallies.minute or (now - RETENTION_MINUTES <= min(tallies.minute) <= max(tallies.minute) <= now + 10):
+    earliest, latest = now - RETENTION_MINUTES, now + FUTURE_MINUTES
+    if not tallies.minute or earliest <= min(tallies.minute) <= max(tallies.minute) <= latest:
         return tallies, {}
-    future = sum(minute > now + FUTURE_MINUTES for minute in tallies.minute)
-    past = sum(minute < now - RETENTION_MINUTES for minute in tallies.minute)
-    minutes = [m if now - RETENTION_MINUTES <= m <= now + FUTURE_MINUTES else now for m in tallies.minute]
-    adjusted = {"future": future, "past": past}
-    return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in adjusted.items() if n}
+    reasons = {
+        "future": sum(minute > latest for minute in tallies.minute),
+        "past": sum(minute < earliest for minute in tallies.minute),
+    }
+    minutes = [minute if earliest <= minute <= latest else now for minute in tallies.minute]
+    return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in reasons.items() if n}
 
 
 def _record_of(item: Named, stamp: dict[str, Any]) -> tuple[str, Record]:
