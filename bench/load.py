@@ -16,6 +16,7 @@ how many tallies of the journal make one row of a block.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import random
@@ -57,6 +58,8 @@ def measure() -> list[Result]:
         fill(journal)
         blocks = prebuilt(journal)
         unfolded = [as_they_are(batch, block) for batch, block in zip(batches(journal), blocks, strict=True)]
+        gc.collect()
+        gc.freeze()  # what is prebuilt here is no burden of the loader's
         polls = 1 + len(list(reads(journal)))
         rates: list[tuple[float, float, float, float]] = []
         store = ClickHouse(f"chdb:{directory}/store")
