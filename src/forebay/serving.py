@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from .access import Denied
 from .errors import Stop
 
 
@@ -26,7 +27,9 @@ class Address:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """How others reach it: an address that stands for all of them is nobody's to call."""
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  compared only
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
     @property
@@ -34,10 +37,14 @@ class Address:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
 
-def metrics_route() -> Route:
-    """Every metric of this process, for Prometheus."""
+def metrics_route(admit: Callable[[Request], object] = lambda _: None) -> Route:
+    """Every metric of this process, for Prometheus; `admit` raises Denied for whom it is not meant."""
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        try:
+            admit(request)
+        except Denied as exc:
+            return Response(str(exc), 403 if exc.forbidden else 401, media_type="text/plain")
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Route("/metrics", metrics)

@@ -59,7 +59,7 @@ class Embedded:
             self._store, self._journal, GROUP, PIPELINE, time.time, lambda: self._progress, refusals
         )
         gate = Gate(None if address.loopback else self.keys)
-        self.app = Starlette(routes=[*collector.routes(), *routes(self.insights, gate), metrics_route()])
+        self.app = Starlette(routes=[*collector.routes(), *routes(self.insights, gate), metrics_route(gate.admit)])
 
     def run(self, address: Address, started: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT; then stop taking in, load what is there, and close.

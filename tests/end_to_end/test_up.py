@@ -162,6 +162,20 @@ def test_check_says_by_its_exit_code_whether_anybody_breaks(tmp_path: Path) -> N
         assert check(served).returncode == 2
 
 
+def test_on_any_address_but_loopback_page_api_and_metrics_demand_a_token(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    with up(data, port, "--host", "0.0.0.0") as printed:
+        url = f"http://127.0.0.1:{port}"
+        for path in ("/", "/api/v1/status", "/api/v1/clients?coordinate=A.b", "/metrics"):
+            assert httpx.get(url + path).status_code == 401, path
+        create = ["token", "create", "--org", "a", "--graph", "b", "--data", str(data)]
+        write, read = (run(*create, "--scope", scope).stdout.strip() for scope in ("write", "read"))
+        for path in ("/api/v1/status", "/metrics"):
+            assert httpx.get(url + path, headers={"authorization": f"Bearer {write}"}).status_code == 403
+            assert httpx.get(url + path, headers={"authorization": f"Bearer {read}"}).status_code == 200
+    assert "0.0.0.0" not in printed[0]
+
+
 def test_secrets_never_reach_what_is_printed(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
     with up(data, port) as printed:
