@@ -1,9 +1,10 @@
 """Reports per second that the collector makes durable, against a bare server that makes nothing durable.
 
-Each report holds 100 operations of 30 fields, gzipped.  `ingest/native`: the agents' steady state
-(the first report brought the shapes, all others are tallies; each report has its own sequence;
-the collector looks at none, so 500 reports go round and round).  `ingest/cosmo`: every report
-carries the 30 field entries of all 100 operations, as routers send them; the counts differ.
+Each report holds 100 operations of 30 fields, gzipped.  `ingest/native`: an agent's report that
+brings its shapes, as the first one of a day does (the collector has seen these shapes before).
+`ingest/native_known`: an agent's steady state, tallies alone.  Each has its own sequence; the
+collector looks at none, so the reports go round and round.  `ingest/cosmo`: every report carries
+the 30 field entries of all 100 operations, as routers send them; the counts differ.
 
 Forebay: the collector's routes and the SQLite journal with `synchronous = FULL` on the real disk, no
 loader.  Bare: the same granian and starlette, which reads, gunzips and parses the same body with
@@ -51,8 +52,9 @@ def run() -> Iterator[Result]:
         keys = SigningKeys.load(Path(directory) / "keys.json")
         token = keys.create(Identity("bench", "shop", Scope.WRITE), ttl=3600)
         with _server("forebay", directory) as forebay, _server("bare", directory) as bare:
-            for protocol, requests in (("native", native(token)), ("cosmo", cosmo(token))):
-                yield from _compare(protocol, requests, forebay, bare)
+            yield from _compare("native", native(token, with_shapes=True), forebay, bare)
+            yield from _compare("native_known", native(token, with_shapes=False), forebay, bare)
+            yield from _compare("cosmo", cosmo(token), forebay, bare)
 
 
 def _compare(protocol: str, requests: list[bytes], forebay: int, bare: int) -> Iterator[Result]:
@@ -90,20 +92,21 @@ def _server(kind: str, directory: str) -> Iterator[int]:
         process.wait(30)
 
 
-def native(token: str) -> list[bytes]:
-    """One agent's reports; the first one brings the shapes."""
+def native(token: str, with_shapes: bool) -> list[bytes]:
+    """One agent's reports; the first one brings the shapes, or all do."""
     shapes = [operation.shape() for operation in traffic.operations(100)]
     chance = random.Random(1)
     now = int(time.time()) // 60
     requests = []
-    for sequence in range(1, BODIES + 1):
+    brought = [ShapeColumns.of(shape) for shape in shapes]
+    for sequence in range(1, (BODIES // 5 if with_shapes else BODIES) + 1):
         tallies = {
             (now, traffic.SCHEMA_VERSION, shape.id(), *traffic.CLIENTS[0], 200): traffic.count(chance, 20, 1)
             for shape in shapes
         }
         columns = msgspec.structs.asdict(TallyColumns(**columns_of(tallies)))  # type: ignore[arg-type]
-        known = [] if sequence > 1 else [ShapeColumns.of(shape) for shape in shapes]
-        push = wire.Push(agent="bench", sequence=sequence, shapes=known, **columns)
+        named = brought if with_shapes or sequence == 1 else []
+        push = wire.Push(agent="bench", sequence=sequence, shapes=named, **columns)
         headers = _headers(token, "application/json")
         requests.append(request(wire.PATH, headers, gzip.compress(wire.encode(push), 6)))
     return requests

@@ -12,13 +12,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import signal
 import sys
 import zlib
 from pathlib import Path
 
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,6 +30,7 @@ from forebay.collector.protocols import cosmo_pb2 as pb
 from forebay.core import wire
 from forebay.core.record import TOPICS
 from forebay.journal.sqlite import SqliteJournal
+from forebay.serving import Address, serve
 
 COSMO_PATH = f"/wg.cosmo.graphqlmetrics.v1.GraphQLMetricsService/{cosmo.Call.AGGREGATED}"
 
@@ -55,31 +53,15 @@ def bare() -> ASGIApp:
     return Starlette(routes=routes)
 
 
-async def serve(app: ASGIApp, port: int) -> None:
-    """As `forebay.wiring` serves, until SIGTERM."""
-    server = Server(
-        app,
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.auto,
-        websockets=False,
-        log_enabled=False,
-        backlog=1024,
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-    await server.serve()
-
-
 def main() -> None:
-    kind, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    kind, address, directory = sys.argv[1], Address("127.0.0.1", int(sys.argv[2])), Path(sys.argv[3])
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if kind == "bare":
-        asyncio.run(serve(bare(), port))
+        asyncio.run(serve(bare(), address, started=lambda: None))
         return
     journal = SqliteJournal(directory / "journal.sqlite", TOPICS)
     collector = Collector(journal, SigningKeys.load(directory / "keys.json"), Limits())
-    asyncio.run(serve(Starlette(routes=collector.routes()), port))
+    asyncio.run(serve(Starlette(routes=collector.routes()), address, started=lambda: None))
     journal.close()
 
 
