@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 REPORTS = Counter("forebay_reports", "Reports acknowledged, by protocol", ["protocol"])
 REQUESTS = Counter("forebay_requests", "GraphQL requests in acknowledged reports, by protocol", ["protocol"])
 REFUSED = Counter("forebay_refused", "Reports refused, by protocol and reason", ["protocol", "reason"])
 ADJUSTED = Counter("forebay_adjusted", "Tallies whose time was replaced by the time of arrival, by reason", ["reason"])
 LOST = Counter("forebay_agent_lost", "Requests that agents reported as lost, by reason", ["reason"])
-LAG_RECORDS = Gauge("forebay_lag_records", "Records in the journal that are not in the store", ["topic"])
-LAG_SECONDS = Gauge("forebay_lag_seconds", "Age of the oldest record that is not in the store", ["topic"])
 
 
 def refusals() -> list[dict[str, Any]]:

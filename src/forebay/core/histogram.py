@@ -25,12 +25,6 @@ def bucket(seconds: float) -> int:
     return min(math.ceil(math.log(microseconds) / _LOG_BASE), LAST_BUCKET)
 
 
-def merge(into: Histogram, other: Mapping[int, int]) -> None:
-    """Add `other` to `into`, in place."""
-    for number, count in other.items():
-        into[number] = into.get(number, 0) + count
-
-
 def quantile(histogram: Mapping[int, int], q: float) -> float | None:
     """The q-quantile (0…1) in seconds, at the middle of its bucket; None for an empty histogram."""
     total = sum(histogram.values())

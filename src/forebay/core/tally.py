@@ -31,7 +31,7 @@ def fold(into: Tallies, tallies: Iterable[tuple[Key, Count]]) -> Tallies:
             into[key] = (requests, errors, dict(durations))
             continue
         own = held[2]
-        for number, count in durations.items():  # `merge`, without the call: this loop is what a loader spends
+        for number, count in durations.items():  # what a loader spends most of its time on
             own[number] = own.get(number, 0) + count
         into[key] = (held[0] + requests, held[1] + errors, own)
     return into
