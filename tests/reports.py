@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.core.coordinate import Entry, Kind
-from forebay.core.record import TALLIES, Record, Report, ShapeColumns, ShapeRecord, columns_of, encode
+from forebay.core.record import TALLIES, Record, Report, ShapeColumns, ShapeRecord, columns_of, encode, fields_of
 from forebay.core.shape import OperationType, Shape, unique_entries
 from forebay.core.tally import Tallies
 from forebay.journal.port import Message
@@ -39,8 +39,7 @@ def report(org: str, agent: str, sequence: int, requests: int = 1, graph: str = 
 
 
 def shape_record(org: str, of: Shape, graph: str = "g", received: int = RECEIVED) -> ShapeRecord:
-    columns = ShapeColumns.of(of)
-    fields: dict[str, Any] = {name: getattr(columns, name) for name in ShapeColumns.__struct_fields__}
+    fields = fields_of(ShapeColumns.of(of))
     return ShapeRecord(org=org, graph=graph, source="native", received=received, **fields)
 
 

@@ -27,6 +27,7 @@ from forebay.core.record import (
     ShapeRecord,
     columns_of,
     encode,
+    fields_of,
 )
 from forebay.core.shape import Shape, content_hash
 from forebay.core.tally import Tallies
@@ -107,9 +108,7 @@ class World:
         return shape
 
     def describe(self, shape: Shape) -> None:
-        columns = ShapeColumns.of(shape)
-        fields: dict[str, Any] = {name: getattr(columns, name) for name in ShapeColumns.__struct_fields__}
-        self._append(SHAPES, ShapeRecord(**fields, **self._stamp()))
+        self._append(SHAPES, ShapeRecord(**fields_of(ShapeColumns.of(shape)), **self._stamp()))
 
     def report(self, tallies: Tallies, **fields: Any) -> None:
         columns: dict[str, Any] = columns_of(tallies)

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from forebay.core import wire
 from forebay.core.coordinate import Entry, Kind, State
-from forebay.core.record import Record, Report, SchemaRecord, ShapeColumns, ShapeRecord, columns_of, decode, encode
+from forebay.core.record import (
+    Record,
+    Report,
+    SchemaRecord,
+    ShapeColumns,
+    ShapeRecord,
+    columns_of,
+    decode,
+    encode,
+    fields_of,
+)
 from forebay.core.shape import Coverage, OperationType, Shape, unique_entries
 from forebay.core.tally import Tallies
 from forebay.errors import RejectRecord
@@ -54,9 +64,7 @@ RECORDS: dict[str, Record] = {
         ),
         **STAMP,
     ),
-    "shape": ShapeRecord(
-        **{name: getattr(ShapeColumns.of(SHAPE), name) for name in ShapeColumns.__struct_fields__}, **STAMP
-    ),
+    "shape": ShapeRecord(**fields_of(ShapeColumns.of(SHAPE)), **STAMP),
     "schema": SchemaRecord(id="v1", sdl="type Query { me: User }", **STAMP),
 }
 

@@ -11,7 +11,7 @@ from graphql import build_schema
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.recorder import Recorder
-from forebay.core.record import SHAPES, TALLIES, TOPICS, Report, ShapeColumns, ShapeRecord, columns_of, encode
+from forebay.core.record import SHAPES, TALLIES, TOPICS, Report, ShapeRecord, columns_of, encode, fields_of
 from forebay.journal.port import Message
 from forebay.journal.sqlite import SqliteJournal
 from forebay.loader.loop import Loader
@@ -35,12 +35,11 @@ def test_half_a_million_identical_requests_are_one_tally_one_shape_and_one_row(s
     [shape] = taken.shapes.values()
 
     stamp: dict[str, Any] = {"org": "identical", "graph": "g", "source": "native", "received": int(now * 1000)}
-    fields = {name: getattr(shape, name) for name in ShapeColumns.__struct_fields__}
     columns: dict[str, Any] = dict(columns_of(taken.tallies))
     journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
     journal.append(
         [
-            Message(SHAPES, "key", encode(ShapeRecord(**fields, **stamp))),
+            Message(SHAPES, "key", encode(ShapeRecord(**fields_of(shape), **stamp))),
             Message(TALLIES, "key", encode(Report(agent="a", sequence=1, **columns, **stamp))),
         ]
     ).result()

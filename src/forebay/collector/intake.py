@@ -29,6 +29,7 @@ from ..core.record import (
     ShapeRecord,
     TallyColumns,
     encode,
+    fields_of,
 )
 from ..core.shape import Shape
 from ..errors import RejectRecord
@@ -99,7 +100,7 @@ class Intake:
             agent, sequence = self._agent, self._sequences.get(identity, 0) + 1
             self._sequences[identity] = sequence
         report = Report(
-            agent=agent, sequence=sequence, lost=delivery.lost or {}, adjusted=adjusted, **_fields(columns), **stamp
+            agent=agent, sequence=sequence, lost=delivery.lost or {}, adjusted=adjusted, **fields_of(columns), **stamp
         )
         await self._append([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
         reached("collector.appended")
@@ -154,15 +155,9 @@ def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, in
 def _record_of(item: Named, stamp: dict[str, Any]) -> tuple[str, Record]:
     """The item's record with its topic; a shape must be what its id says."""
     if isinstance(item, SchemaColumns):
-        return SCHEMAS, SchemaRecord(**_fields(item), **stamp)
+        return SCHEMAS, SchemaRecord(**fields_of(item), **stamp)
     if isinstance(item, Shape):
-        return SHAPES, ShapeRecord(**_fields(ShapeColumns.of(item)), **stamp)
+        return SHAPES, ShapeRecord(**fields_of(ShapeColumns.of(item)), **stamp)
     if item.shape().id() != item.id:
         raise RejectRecord("malformed", f"shape {item.id} is not the hash of its content")
-    return SHAPES, ShapeRecord(**_fields(item), **stamp)
-
-
-def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """A struct's fields as its base class declares them: a push has more than its tallies."""
-    base = next(base for base in (TallyColumns, ShapeColumns, SchemaColumns) if isinstance(struct, base))
-    return {name: getattr(struct, name) for name in base.__struct_fields__}
+    return SHAPES, ShapeRecord(**fields_of(item), **stamp)

@@ -14,7 +14,7 @@ records.  `decode` raises RejectRecord and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -196,3 +196,9 @@ def columns_of(tallies: Tallies) -> dict[str, list[object]]:
     keys = zip(*tallies, strict=True) if tallies else ((),) * len(names)
     values = zip(*tallies.values(), strict=True) if tallies else ((),) * len(counts)
     return {name: list(column) for name, column in zip((*names, *counts), (*keys, *values), strict=True)}
+
+
+def fields_of(columns: TallyColumns | ShapeColumns | SchemaColumns) -> dict[str, Any]:
+    """The columns by name, as the record that extends them takes them; what else a struct has is left out."""
+    base = next(base for base in (TallyColumns, ShapeColumns, SchemaColumns) if isinstance(columns, base))
+    return {name: getattr(columns, name) for name in base.__struct_fields__}
