@@ -58,23 +58,20 @@ GROUP BY found, invalid, coverage
 
 CLIENTS_OF = f"""
 SELECT t.client AS client, t.client_version AS client_version, e.operation AS operation, e.name AS name,
-  e.type AS type, groupUniqArrayArray(e.kinds) AS kinds, groupBitOr(e.states) AS states,
-  sum(t.n) AS requests, sum(t.e) AS errors, min(t.first) AS first_seen, max(t.last) AS last_seen,
-  count() OVER () AS total, sum(sum(t.n)) OVER () AS total_requests
+  e.type AS type, groupUniqArray(e.kind) AS kinds, groupBitOr(e.state) AS states,
+  sum(t.requests) AS requests, sum(t.errors) AS errors, min(t.time) AS first_seen, max(t.time) AS last_seen,
+  count() OVER () AS total, sum(sum(t.requests)) OVER () AS total_requests
 FROM (
-  SELECT shape, client, client_version, sum(requests) AS n, sum(errors) AS e, min(time) AS first, max(time) AS last
-  FROM traffic WHERE {_IN_WINDOW} AND shape IN (
-    SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES})
-  GROUP BY shape, client, client_version
+  SELECT shape, client, client_version, time, requests, errors FROM traffic WHERE {_IN_WINDOW} AND requests > 0
 ) AS t
-INNER JOIN (
-  SELECT shape, operation, name, type, groupUniqArray(kind) AS kinds, groupBitOr(state) AS states FROM shape_entries
-  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES} GROUP BY shape, operation, name, type
+LEFT SEMI JOIN (
+  SELECT shape, kind, state, operation, name, type FROM shape_entries
+  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES}
 ) AS e ON e.shape = t.shape
 GROUP BY client, client_version, operation, name, type
-HAVING requests > 0
 ORDER BY requests DESC, client, client_version, name, operation LIMIT {{limit:UInt32}}
 """
+"""A shape has one entry of a coordinate, if perhaps several copies: a semi join takes any of them."""
 
 CLIENTS = f"""
 SELECT t.client AS client, t.client_version AS client_version, sum(t.n) AS requests, sum(t.e) AS errors,

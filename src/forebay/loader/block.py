@@ -46,7 +46,6 @@ class _Account:
     lost: Counter[str] = field(default_factory=Counter)
     adjusted: Counter[str] = field(default_factory=Counter)
     dead: list[tuple[Fetched, RejectRecord]] = field(default_factory=list)
-    source: str = ""
     seen: dict[str, tuple[Sequences, Sequences]] = field(default_factory=dict)
 
 
@@ -107,9 +106,9 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
             }
     out = list(rows.values())
     for (org, graph), account in accounts.items():
-        graph_row: Row = {"org": org, "graph": graph, "source": account.source}
+        graph_row: Row = {"org": org, "graph": graph}
         if account.tallies:
-            out.append({"record": "tallies", "v": 1, **graph_row, **columns_of(account.tallies)})
+            out.append({"record": "tallies", **graph_row, **columns_of(account.tallies)})
         out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
     return Block(
         table=table,
@@ -142,7 +141,6 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
         account.dead.append((fetched, RejectRecord("sequence_gaps", message)))
         return
     account.seen[report.agent] = (before, after)
-    account.source = report.source
     account.rows += len(report.minute)
     account.landed += requests
     account.lost.update(report.lost)

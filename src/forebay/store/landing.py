@@ -63,7 +63,7 @@ _RANGE = {
     "dead_raw": "Array(String)",
 }
 _COMMON = {
-    "record": "LowCardinality(String)",
+    "record": "String",
     "v": "UInt8",
     "org": "String",
     "graph": "String",
