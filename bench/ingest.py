@@ -7,11 +7,11 @@ collector looks at none, so the reports go round and round.  `ingest/cosmo`: eve
 the 30 field entries of all 100 operations, as routers send them; the counts differ.
 
 Forebay: the collector's routes and the SQLite journal with `synchronous = FULL` on the real disk, no
-loader.  Bare: the same granian and starlette, which reads, gunzips and parses the same body with
-the same decoder (`wire.decode`; protobuf's `ParseFromString`), hashes it with SHA-256 and
-answers 200.  Servers are pinned to one core, the client (this process) to another; both servers run all
-the time and are driven in turn, over 16 keep-alive connections; the value is the median of the
-ratios of neighbours.  Latencies are measured at half of Forebay's own rate, from when a request was due.
+loader.  Bare: the same granian and starlette, which reads, gunzips and parses the same body
+(`msgspec.json.decode`; protobuf's `ParseFromString`), hashes it with SHA-256 and answers 200.
+Servers are pinned to one core, the client (this process) to another; both servers run all the
+time and are driven in turn, over 16 keep-alive connections; the value is the median of the ratios
+of neighbours.  Latencies are measured at half of Forebay's own rate, from when a request was due.
 """
 
 from __future__ import annotations

@@ -12,8 +12,15 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import Any
 
+import msgspec
+
 from forebay.core import wire
 from forebay.core.record import ShapeColumns
+
+
+def decoded(body: bytes) -> wire.Push:
+    """A report as an agent sent it."""
+    return msgspec.json.decode(gzip.decompress(body), type=wire.Push)
 
 
 class FakeCollector:
@@ -57,7 +64,7 @@ class FakeCollector:
         return +total
 
     def take(self, body: bytes) -> None:
-        push = wire.decode(gzip.decompress(body))
+        push = decoded(body)
         with self.lock:
             self.pushes.setdefault((push.agent, push.sequence), push)
 

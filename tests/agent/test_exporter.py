@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from fake_collector import FakeCollector, fake_collector
+from fake_collector import FakeCollector, decoded, fake_collector
 from graphql import GraphQLSchema, build_schema, print_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ def reporter(collector: FakeCollector) -> Iterator[Reporter]:
 
 def sent(collector: FakeCollector) -> list[wire.Push]:
     """Each attempt, decoded."""
-    return [wire.decode(gzip.decompress(body)) for body in collector.bodies]
+    return [decoded(body) for body in collector.bodies]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -91,7 +91,7 @@ def test_shapes_are_named_again_on_the_next_day() -> None:
         now[0] = moment
         recorder.record(QUERY, None, None, "", "", 200, False, None, moment)
         exporter.step()
-    pushes = [wire.decode(gzip.decompress(body)) for body in bodies]
+    pushes = [decoded(body) for body in bodies]
     assert [len(push.shapes) for push in pushes] == [1, 0, 1]
     assert [len(push.schemas) for push in pushes] == [1, 0, 1]
 
@@ -302,7 +302,7 @@ def test_however_steps_interleave_every_request_is_acknowledged_pending_or_lost(
     answer = ["ack"]
 
     def send(body: bytes, timeout: float) -> Answer:
-        push = wire.decode(gzip.decompress(body))
+        push = decoded(body)
         if answer[0] in ("ack", "cut-after"):
             assert taken.setdefault((push.agent, push.sequence), push) == push
         if answer[0].startswith("cut"):

@@ -2,7 +2,7 @@
 
 | route                | protocol | body                                |
 |----------------------|----------|-------------------------------------|
-| POST /v1/reports     | native   | core/wire.py                        |
+| POST /v1/reports     | native   | core/wire.py, protocols/native.py   |
 | POST /v1/schemas     | native   | `{"sdl": "…"}`                      |
 | POST /wg.cosmo…      | Cosmo    | protocols/cosmo.py                  |
 | GET /health          |          |                                     |
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -30,8 +31,8 @@ from ..insights.published import build
 from ..journal.port import Journal
 from ..metrics import REFUSED
 from .admission import Admission, Limits
-from .intake import Delivery, Intake, Named
-from .protocols import cosmo
+from .intake import Delivery, Intake
+from .protocols import cosmo, native
 
 STATUS = {"malformed": 400, "invalid_schema": 400, "too_large": 413, "encoding": 415, "media_type": 415}
 """Reason of a RejectRecord → HTTP status of the native protocol."""
@@ -49,6 +50,7 @@ class Collector:
         self._clock = clock
         self._admission = Admission(limits)
         self._intake = Intake(journal, limits, clock)
+        self._native = native.Normaliser()
         self._cosmo = cosmo.Normaliser()
 
     def routes(self) -> list[Route]:
@@ -64,10 +66,8 @@ class Collector:
         try:
             identity = self._keys.verify(request.headers.get("authorization"), Scope.WRITE)
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
-                push = wire.decode(await self._json_body(request))
-                items: list[SchemaColumns | ShapeColumns] = [*push.schemas, *push.shapes]
-                named: dict[str, Named] = {item.id: item for item in items}
-                delivery = Delivery("native", push, named, push.agent, push.sequence, push.lost)
+                report, named = self._native.read(await self._json_body(request))
+                delivery = Delivery("native", report, named, report.agent, report.sequence, report.lost)
                 await self._intake.take(identity, delivery)
         except (ForebayError, ClientDisconnect) as exc:
             return _native_refusal(exc)
@@ -120,7 +120,8 @@ class Collector:
         codec = cosmo.codec_of(request.headers["content-type"]) or ""
         batch = self._cosmo.batch(call, codec, body, minute)
         columns = TallyColumns(**columns_of(batch.tallies))  # type: ignore[arg-type]  # its inverse
-        await self._intake.take(identity, Delivery("cosmo", columns, batch.shapes))
+        named = {id_: partial(ShapeColumns.of, shape) for id_, shape in batch.shapes.items()}
+        await self._intake.take(identity, Delivery("cosmo", columns, named))
 
     async def _health(self, request: Request) -> Response:
         return _json({"status": "ok"})

@@ -31,7 +31,6 @@ from ..core.record import (
     encode,
     fields_of,
 )
-from ..core.shape import Shape
 from ..errors import RejectRecord
 from ..journal.port import Journal, Message
 from ..metrics import ADJUSTED, LOST, REPORTS, REQUESTS
@@ -45,20 +44,20 @@ REMEMBERED = 500_000
 """Shapes and schemas of which the collector remembers that they were published today."""
 
 
-Named = SchemaColumns | ShapeColumns | Shape
-"""A Shape was made in this process; columns are a stranger's word, to be checked."""
+Describe = Callable[[], SchemaColumns | ShapeColumns]
+"""What a tally names, checked; called only if the log has not had it today."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A report as a protocol's decoder leaves it.  Without `agent` the collector lends its own.
 
-    `named`: by id, the schemas and shapes that the tallies name and that came along.
+    `named`: by id, how to describe the schemas and shapes that came along.
     """
 
     source: str
     tallies: TallyColumns
-    named: Mapping[str, Named]
+    named: Mapping[str, Describe]
     agent: str = ""
     sequence: int = 0
     lost: dict[str, int] | None = None
@@ -89,11 +88,11 @@ class Intake:
         self._check_size(delivery)
         day = int(now) // DAY
         fresh = {
-            key: item
-            for id_, item in delivery.named.items()
+            key: describe
+            for id_, describe in delivery.named.items()
             if self._published.get(key := (identity.org, identity.graph, id_)) != day
         }
-        named = [_record_of(item, stamp) for item in fresh.values()]
+        named = [_record_of(describe(), stamp) for describe in fresh.values()]
         columns, adjusted = on_time(delivery.tallies, int(now) // 60)
         agent, sequence = delivery.agent, delivery.sequence
         if not agent:
@@ -152,12 +151,8 @@ def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, in
     return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in reasons.items() if n}
 
 
-def _record_of(item: Named, stamp: dict[str, Any]) -> tuple[str, Record]:
-    """The item's record with its topic; a shape must be what its id says."""
+def _record_of(item: SchemaColumns | ShapeColumns, stamp: dict[str, Any]) -> tuple[str, Record]:
+    """The item's record with its topic."""
     if isinstance(item, SchemaColumns):
         return SCHEMAS, SchemaRecord(**fields_of(item), **stamp)
-    if isinstance(item, Shape):
-        return SHAPES, ShapeRecord(**fields_of(ShapeColumns.of(item)), **stamp)
-    if item.shape().id() != item.id:
-        raise RejectRecord("malformed", f"shape {item.id} is not the hash of its content")
     return SHAPES, ShapeRecord(**fields_of(item), **stamp)

@@ -12,36 +12,31 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..errors import RejectRecord
 from .record import VERSION, Reasons, SchemaColumns, ShapeColumns, TallyColumns
 
 PATH = "/v1/reports"
 
 
-class Push(TallyColumns, kw_only=True):
-    """One report as an agent sends it: its tallies, and each shape and schema that they name
-    unless this agent has had it acknowledged earlier the same day."""
+class Head(TallyColumns, kw_only=True):
+    """A report without what its tallies name."""
 
     v: Literal[1] = VERSION
     agent: Annotated[str, Meta(min_length=1, max_length=128)]
     sequence: Annotated[int, Meta(ge=1, le=2**53)]
     lost: Reasons = {}
+
+
+class Push(Head, kw_only=True):
+    """One report as an agent sends it: its tallies, and each shape and schema that they name
+    unless this agent has had it acknowledged earlier the same day."""
+
     shapes: list[ShapeColumns] = []
     schemas: list[SchemaColumns] = []
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Push)
 
 
 def encode(push: Push) -> bytes:
     """One JSON object, UTF-8."""
     return _encoder.encode(push)
-
-
-def decode(body: bytes) -> Push:
-    """The report, every invariant checked; RejectRecord with reason `malformed` otherwise."""
-    try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-        raise RejectRecord("malformed", str(exc)) from exc
