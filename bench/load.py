@@ -1,4 +1,4 @@
-"""Tallies per second from the journal into the store, on one core, against the slower half of the work alone.
+"""Tallies per second of CPU from the journal into the store, against the slower half of the work alone.
 
 The journal holds reports of 40 routers, 100 tallies each: 1,500 operations × 4 clients, some much
 more popular than others, one report every ten seconds.  A round, interleaved:
@@ -8,10 +8,11 @@ more popular than others, one report every ten seconds.  A round, interleaved:
   blocks is not included).  This is what a loader that does not fold has to insert;
 - `folded`: the blocks that the loader inserts after folding, otherwise likewise;
 - Forebay: `Loader.drain` from the journal into the store: read, decode, fold, insert, commit.
-All count the same journal tallies.  `load/tallies` is the median over rounds of Forebay's rate
-over that of the slower of `read` and `insert`; `load/folded` the same with `folded` for `insert`:
-the fold makes inserts so cheap that Python's own work is most of what is left.  `load/fold` says
-how many tallies of the journal make one row of a block.
+All count the same journal tallies, over the CPU time of the process with all the engine's threads,
+pinned to one core: what others do on the machine does not count.  `load/tallies` is the median
+over rounds of Forebay's rate over that of the slower of `read` and `insert`; `load/folded` the same
+with `folded` for `insert`: the fold makes inserts so cheap that Python's own work is most of what
+is left.  `load/fold` says how many tallies of the journal make one row of a block.
 """
 
 from __future__ import annotations
@@ -65,23 +66,23 @@ def measure() -> list[Result]:
         store = ClickHouse(f"chdb:{directory}/store")
         store.migrate()
         for number in range(-1, ROUNDS):  # the first one warms up
-            begun = time.perf_counter()
+            begun = time.process_time()
             for records in reads(journal):
                 for record in records:
                     decode(record.value)
-            read = time.perf_counter()
+            read = time.process_time()
             for block, rows_as_they_are in zip(blocks, unfolded, strict=True):
                 store.insert(block.table, rows_as_they_are, f"{number} unfolded {block.token}")
-            inserted = time.perf_counter()
+            inserted = time.process_time()
             for block in blocks:
                 store.insert(block.table, block.rows, f"{number} {block.token}")
-            folded = time.perf_counter()
+            folded = time.process_time()
             consumer = journal.consumer(f"round {number}", [TALLIES])
             loader = Loader(consumer, store, f"round {number}", Pace(), time.monotonic)
             for _ in range(polls):
                 loader.step()  # as under a backlog: batches as large as the pace allows
             loader.drain()
-            loaded = time.perf_counter()
+            loaded = time.process_time()
             assert loader.progress.records == ROUTERS * REPORTS
             if number >= 0:
                 spans = (read - begun, inserted - read, folded - inserted, loaded - folded)

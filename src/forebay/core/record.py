@@ -14,6 +14,7 @@ records.  `decode` raises RejectRecord and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import gt
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -33,7 +34,8 @@ TOPICS = (SCHEMAS, SHAPES, TALLIES)
 
 Name = Annotated[str, Meta(max_length=1024)]
 Id = Annotated[str, Meta(min_length=32, max_length=32)]
-Counter = Annotated[int, Meta(ge=0, le=2**53)]  # within every JSON reader's exact integers
+MAX_COUNT: Final = 2**40  # so that no sum over a range of the log exceeds 64 bits
+Counter = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Minute = Annotated[int, Meta(ge=0, le=2**31)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)]
 Bucket = Annotated[int, Meta(ge=0, le=LAST_BUCKET)]
@@ -62,7 +64,7 @@ class TallyColumns(Struct, kw_only=True):
             raise ValueError("the arrays of tallies differ in length")
         if len(bytes.fromhex("".join(self.shape))) != 16 * rows:
             raise ValueError("a shape is not 32 hexadecimal digits")
-        if any(map(int.__gt__, self.errors, self.requests)):
+        if any(map(gt, self.errors, self.requests)):
             raise ValueError("a tally has more errors than requests")
 
     def rows(self) -> Iterator[tuple[Key, Count]]:

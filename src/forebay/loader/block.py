@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..core.record import TALLIES, Report, columns_of, decode
-from ..core.tally import Tallies, fold
+from ..core.record import TALLIES, Report, decode
 from ..errors import RejectRecord
 from ..journal.port import Fetched
 from ..store.landing import NAMED, REPORTS
 from ..store.port import AgentKey, Origin, Row
+from .folding import Folding
 from .sequences import MAX_INTERVALS, NONE, Sequences, add, to_text
 
 GraphKey = tuple[str, str]
@@ -39,7 +39,7 @@ class _Account:
     repeats: int = 0
     repeat_requests: int = 0
     rows: int = 0
-    tallies: Tallies = field(default_factory=dict)
+    tallies: Folding = field(default_factory=Folding)
     landed: int = 0
     days: Counter[int] = field(default_factory=Counter)
     minutes: list[int] = field(default_factory=list)
@@ -107,8 +107,8 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
     out = list(rows.values())
     for (org, graph), account in accounts.items():
         graph_row: Row = {"org": org, "graph": graph}
-        if account.tallies:
-            out.append({"record": "tallies", **graph_row, **columns_of(account.tallies)})
+        if columns := account.tallies.columns():
+            out.append({"record": "tallies", **graph_row, **columns})
         out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
     return Block(
         table=table,
@@ -158,7 +158,7 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
             if first == last
             else [minute - minute % BUCKET for minute in report.minute]
         )
-    fold(account.tallies, report.rows())
+    account.tallies.add(report)
 
 
 def _range(origin: Origin, records: Sequence[Fetched]) -> Row:

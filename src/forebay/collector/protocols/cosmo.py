@@ -19,6 +19,7 @@ from typing import Final
 from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 
+from ...core.record import MAX_COUNT
 from ...core.shape import Shape
 from ...core.tally import Count, Key, Tallies, fold
 from ...errors import RejectRecord
@@ -39,7 +40,6 @@ CODECS: Final = {"application/proto": "proto", "application/json": "json"}
 """Content type → codec."""
 
 MAX_REPORT_ENTRIES: Final = 10 * MAX_ENTRIES  # a router sends up to 1,024 distinct operations at once
-MAX_REQUESTS: Final = 2**53  # within every JSON reader's exact integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ class Normaliser:
             items = _items(call, body)
         if len(items) > MAX_ENTRIES:
             raise RejectRecord("too_large", f"a report has more than {MAX_ENTRIES:,} items")
-        if sum(count for _, count in items) > MAX_REQUESTS:
-            raise RejectRecord("malformed", f"a report counts more than {MAX_REQUESTS} requests")
+        if sum(count for _, count in items) > MAX_COUNT:
+            raise RejectRecord("malformed", f"a report counts more than {MAX_COUNT} requests")
         shapes: dict[str, Shape] = {}
         tallies = fold({}, self._counted(call, body, items, minute, shapes))
         if sum(len(shape.entries) for shape in shapes.values()) > MAX_REPORT_ENTRIES:
@@ -229,8 +229,8 @@ def _canonical(call: Call, message: _Request) -> bytes:
         for aggregation in message.Aggregation:
             if not aggregation.HasField("SchemaUsage"):
                 raise RejectRecord("malformed", "an aggregation has no SchemaUsage")
-            if aggregation.RequestCount > MAX_REQUESTS:
-                raise RejectRecord("malformed", f"an aggregation counts more than {MAX_REQUESTS} requests")
+            if aggregation.RequestCount > MAX_COUNT:
+                raise RejectRecord("malformed", f"an aggregation counts more than {MAX_COUNT} requests")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
 
