@@ -17,7 +17,6 @@ is left.  `load/fold` says how many tallies of the journal make one row of a blo
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import random
@@ -35,6 +34,7 @@ from forebay.loader.block import Block, build
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
 from forebay.loader.sequences import Sequences
+from forebay.serving import collect_seldom
 from forebay.store.clickhouse import ClickHouse
 from forebay.store.port import AgentKey, Origin, Row
 
@@ -59,12 +59,12 @@ def measure() -> list[Result]:
         fill(journal)
         blocks = prebuilt(journal)
         unfolded = [as_they_are(batch, block) for batch, block in zip(batches(journal), blocks, strict=True)]
-        gc.collect()
-        gc.freeze()  # what is prebuilt here is no burden of the loader's
+        collect_seldom()  # what is prebuilt here is no burden of the loader's
         polls = 1 + len(list(reads(journal)))
         rates: list[tuple[float, float, float, float]] = []
         store = ClickHouse(f"chdb:{directory}/store")
         store.migrate()
+        store._command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
         for number in range(-1, ROUNDS):  # the first one warms up
             begun = time.process_time()
             for records in reads(journal):
