@@ -58,7 +58,7 @@ GROUP BY found, invalid, coverage
 
 CLIENTS_OF = f"""
 SELECT t.client AS client, t.client_version AS client_version, e.operation AS operation, e.name AS name,
-  e.type AS type, groupUniqArray(e.kind) AS kinds, groupBitOr(e.state) AS states,
+  any(e.type) AS type, groupUniqArray(e.kind) AS kinds, groupBitOr(e.state) AS states,
   sum(t.requests) AS requests, sum(t.errors) AS errors, min(t.time) AS first_seen, max(t.time) AS last_seen,
   count() OVER () AS total, sum(sum(t.requests)) OVER () AS total_requests
 FROM (
@@ -68,7 +68,7 @@ LEFT SEMI JOIN (
   SELECT shape, kind, state, operation, name, type FROM shape_entries
   WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES}
 ) AS e ON e.shape = t.shape
-GROUP BY client, client_version, operation, name, type
+GROUP BY client, client_version, operation, name
 ORDER BY requests DESC, client, client_version, name, operation LIMIT {{limit:UInt32}}
 """
 """A shape has one entry of a coordinate, if perhaps several copies: a semi join takes any of them."""
