@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._first = chdb.connect(path)
+        self._first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]  # chdb has no types
         self.timezone = self._first.query("SELECT timezone()", "TabSeparated").bytes().decode().strip()
 
     def execute(self, statement: bytes, parameters: Mapping[str, str]) -> Result:

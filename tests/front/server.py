@@ -82,8 +82,9 @@ class Handler(BaseHTTPRequestHandler):
             if kind is Kind.KILL_AFTER:
                 os.kill(os.getpid(), signal.SIGKILL)
             if kind is Kind.CUT_AFTER:
-                return self._cut()
-            self._answer(result, parameters, headers)
+                self._cut()
+            else:
+                self._answer(result, parameters, headers)
         except EngineError as exc:
             self._refuse(exc, headers)
 
