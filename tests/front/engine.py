@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]  # chdb has no types
+        self._first = _connect(path)
         self.timezone = self._first.query("SELECT timezone()", "TabSeparated").bytes().decode().strip()
 
     def execute(self, statement: bytes, parameters: Mapping[str, str]) -> Result:
@@ -55,7 +55,7 @@ class Engine:
         explicit = re.search(rb"\bFORMAT\s+(\w+)\s*;?\s*$", statement, re.IGNORECASE)
         format_ = explicit[1].decode() if explicit else parameters.get("default_format", "TabSeparated")
         rows = WITH_ROWS.fullmatch(statement)
-        connection = chdb.connect(self._path)
+        connection = _connect(self._path)
         try:
             if database := parameters.get("database"):
                 connection.query(f"USE `{database}`")
@@ -81,6 +81,10 @@ class Engine:
 
     def close(self) -> None:
         self._first.close()
+
+
+def _connect(path: str) -> Any:
+    return chdb.connect(path)  # type: ignore[no-untyped-call]  # chdb has no types
 
 
 def _is_setting(name: str) -> bool:

@@ -33,6 +33,10 @@ class Fault:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Fault:
+        return cls(**fields | {"kind": Kind(fields["kind"])})
+
 
 class Faults:
     """The faults that are switched on; safe to share between threads."""

@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = DECODERS[self.headers.get("Content-Encoding", "")](self._body())
         if urlsplit(self.path).path == "/faults":
-            self.faults.add(Fault(**json.loads(body)))
+            self.faults.add(Fault.from_json(json.loads(body)))
             return self._send(200, b"", {})
         return self._statement(body)
 

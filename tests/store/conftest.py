@@ -20,8 +20,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 @pytest.fixture(scope="session")
 def served(front: Front) -> Iterator[ClickHouse]:
-    """A store over HTTP, which waits no longer than a second for an answer."""
-    store = ClickHouse(front.dsn(send_receive_timeout=1))
+    store = ClickHouse(front.dsn())
     store.migrate()
     yield store
     store.close()

@@ -4,8 +4,9 @@
 read-only table can explain; its outcome is unknown.  **Stop**: everything else.
 
 `unsent` (nothing was written for sure) is claimed for one case only: the connection to the server
-never came about.  Not for 252, too many parts: each table behind the landing table checks its own
-parts, when others may be written already.  Nor for what a proxy or a half-closed connection says.
+never came about.  Not for 252, too many parts: each table behind a landing table checks its own
+parts, and that all do so before any is written was seen (26.9), but nobody promises it.  Nor for
+what a proxy says, or a connection that broke.
 """
 
 from __future__ import annotations
