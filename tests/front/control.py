@@ -21,7 +21,10 @@ TESTS = Path(__file__).parent.parent
 
 @dataclass(slots=True)
 class Front:
-    """A ClickHouse server as far as clients can tell; one process, one data directory."""
+    """A ClickHouse server as far as clients can tell; one process, one data directory.
+
+    With FRONT_PYTHON, an interpreter that has another chDB, tests run on that version of the engine.
+    """
 
     data: Path
     port: int = field(default_factory=free_port)
@@ -32,7 +35,7 @@ class Front:
         return f"http://127.0.0.1:{self.port}/{database}?{query}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "front.server", str(self.data), str(self.port)]
+        command = [os.environ.get("FRONT_PYTHON", sys.executable), "-m", "front.server", str(self.data), str(self.port)]
         self.process = subprocess.Popen(command, cwd=TESTS, env=os.environ | {"PYTHONPATH": str(TESTS)})
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -45,11 +48,6 @@ class Front:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(timeout=60)
 
     def gone(self) -> None:
         """Wait for the end of a front that kills itself."""

@@ -79,9 +79,6 @@ class Engine:
             source = f" FROM INFILE '{file.name}'".encode()
             return connection.query(head + source + settings + b" FORMAT " + format_, "TabSeparated")
 
-    def close(self) -> None:
-        self._first.close()
-
 
 def _connect(path: str) -> Any:
     return chdb.connect(path)  # type: ignore[no-untyped-call]  # chdb has no types

@@ -164,11 +164,7 @@ def main(path: str, port: int) -> None:
     Handler.engine = Engine(path)
     Handler.faults = Faults()
     server = Server(("127.0.0.1", port), Handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        server.serve_forever(poll_interval=0.05)
-    finally:
-        Handler.engine.close()
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     front = Front(tmp_path_factory.mktemp("front"))
     front.start()
     yield front
-    front.stop()
+    front.kill()
 
 
 @pytest.fixture(scope="session")

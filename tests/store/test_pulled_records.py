@@ -123,7 +123,7 @@ def pulling(front: Front) -> ClickHouse:
 
 
 def test_the_engine_takes_every_statement_of_pulling_twice(pulling: ClickHouse) -> None:
-    """Columns, settings and views fit each other; that records arrive is not shown: chDB runs no consumers."""
+    """Columns, settings and views fit each other.  Records are not shown to arrive: there is no broker."""
     for statement in pull_kafka_engine("broker:9092", "it's ours", consumers=2) * 2:
         try:
             pulling.command(statement)

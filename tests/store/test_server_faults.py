@@ -192,7 +192,7 @@ def test_a_store_may_be_named_before_its_server_is_there(tmp_path: Path) -> None
     store.migrate()
     assert store.condition().state == State.OK
     store.close()
-    front.stop()
+    front.kill()
 
 
 def test_migrations_that_run_at_once_all_end_well(front: Front) -> None:
