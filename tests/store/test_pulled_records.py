@@ -50,7 +50,7 @@ def tallies(chance: random.Random, now: int) -> Tallies:
     """Some of them in the same minute or the same five minutes; none at all now and then."""
     made: Tallies = {}
     for _ in range(chance.choice((0, 1, 30))):
-        minute = now // 60_000 - chance.choice((0, 1, 2, 3, 60, 1440, 20_160))
+        minute = now // 60_000 - chance.choice((0, 1, 2, 3, 60, 1440, 2000))  # younger than what merges make coarser
         key = (minute, chance.choice(("v1", "v2")), chance.choice(SHAPES_USED).id(), chance.choice(NAMES))
         requests = chance.choice((1, 7, 1_000, 2**40))
         buckets = {chance.randrange(LAST_BUCKET + 1): chance.randrange(1, 2**33) for _ in range(chance.randrange(4))}
