@@ -10,7 +10,7 @@ from forebay.store.clickhouse import ClickHouse
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     """The real engine in this process: one for all tests, because chDB opens one path at a time.
 
     Tests keep apart by their organisation or pipeline.
@@ -19,3 +19,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     store.migrate()
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def store(embedded: ClickHouse) -> ClickHouse:
+    return embedded

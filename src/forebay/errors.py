@@ -16,11 +16,17 @@ class ForebayError(Exception):
 
 
 class RetryLater(ForebayError):
-    """What was asked may succeed later, unchanged.  Its outcome may be unknown."""
+    """What was asked may succeed later, unchanged.  Its outcome may be unknown.
 
-    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+    `unsent` is true only where it is proved that nothing of the request went out.  `condition` is
+    the adapter's word for what it found the other side to be in, if it has one.
+    """
+
+    def __init__(self, message: str, retry_after: float = 1.0, *, unsent: bool = False, condition: str = "") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.unsent = unsent
+        self.condition = condition
 
 
 class RejectRecord(ForebayError):
@@ -33,3 +39,7 @@ class RejectRecord(ForebayError):
 
 class Stop(ForebayError):
     """Going on would break a promise or help nobody.  The message is one line and says what to do."""
+
+    def __init__(self, message: str, *, condition: str = "") -> None:
+        super().__init__(message)
+        self.condition = condition

@@ -67,7 +67,7 @@ def test_whatever_is_missing_or_doubled_is_found(alone: World, damage: str, word
     alone.append_raw(b"{")
     alone.load()
     assert verified(alone).ok
-    alone.store._command(f"{damage} SETTINGS mutations_sync = 2" if damage.startswith("ALTER") else damage)
+    alone.store.command(f"{damage} SETTINGS mutations_sync = 2" if damage.startswith("ALTER") else damage)
     answer = verified(alone)
     assert not answer.ok
     assert answer.first_difference == answer.differences[0]
@@ -78,7 +78,7 @@ def test_a_gap_between_ranges_is_found(alone: World) -> None:
     for _ in range(3):
         alone.request(QUERY)
         alone.load()
-    alone.store._command(
+    alone.store.command(
         "ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 1 SETTINGS mutations_sync = 2"
     )
     assert any("range 2-2 follows one that ends at 0" in difference for difference in verified(alone).differences)
@@ -87,7 +87,7 @@ def test_a_gap_between_ranges_is_found(alone: World) -> None:
 def test_a_commit_without_any_range_is_found(alone: World) -> None:
     alone.request(QUERY)
     alone.load()
-    alone.store._command("ALTER TABLE ledger DELETE WHERE topic = 'forebay.shapes' SETTINGS mutations_sync = 2")
+    alone.store.command("ALTER TABLE ledger DELETE WHERE topic = 'forebay.shapes' SETTINGS mutations_sync = 2")
     assert any("the ledger has no range" in difference for difference in verified(alone).differences)
 
 
@@ -95,14 +95,14 @@ def test_differences_are_bounded(alone: World) -> None:
     for day in range(30):
         alone.request(QUERY, ago=day * 86_400)
     alone.load()
-    alone.store._command("TRUNCATE TABLE ledger")
+    alone.store.command("TRUNCATE TABLE ledger")
     assert len(verified(alone).differences) == MAX_DIFFERENCES
 
 
 def test_with_a_scope_only_totals_of_that_graph_are_named(alone: World) -> None:
     alone.request(QUERY, 5)
     alone.load()
-    alone.store._command("ALTER TABLE traffic DELETE WHERE 1 SETTINGS mutations_sync = 2")
+    alone.store.command("ALTER TABLE traffic DELETE WHERE 1 SETTINGS mutations_sync = 2")
     assert not alone.insights.verify(alone.scope).ok
     assert alone.insights.verify(alone.scope._replace(graph="other")).ok
 

@@ -1,67 +1,23 @@
-"""What every store promises (`store/port.py`), on the real engine."""
+"""What every store promises (`store/port.py`), on the real engine: in this process, and as a server over HTTP."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from typing import Any
 
 import pytest
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from reports import report, shape, shape_record
+from landed import blocks, content, origin, put
+from reports import report
 
-from forebay.core.record import SHAPES, TALLIES, encode
+from forebay.core.record import encode
 from forebay.errors import RetryLater, Stop
 from forebay.journal.port import Fetched
-from forebay.loader.block import Block, build
-from forebay.store import clickhouse, landing
+from forebay.loader.block import build
+from forebay.store import landing
 from forebay.store.clickhouse import ClickHouse
-from forebay.store.port import Origin, Seen
+from forebay.store.port import Seen
 
-TABLES = (
-    "traffic",
-    "shapes",
-    "shape_entries",
-    "ledger",
-    "dead_letters",
-)
 numbers = itertools.count()
-
-
-def blocks(org: str, first: int = 0) -> list[Block]:
-    """Blocks that touch every table: reports of two days, a poison record, a shape."""
-    now = int(time.time() * 1000)
-    reports = [
-        encode(report(org, "a", first + 1, 5, received=now)),
-        encode(report(org, "a", first + 2, 7, received=now - 86_400_000)),
-        b"poison",
-    ]
-    shapes = [encode(shape_record(org, shape("Q", "Query.a", "Query.b"), received=now))]
-    return [
-        build(origin(org, topic), [Fetched(first + n, now, value) for n, value in enumerate(records)], {})
-        for topic, records in ((TALLIES, reports), (SHAPES, shapes))
-    ]
-
-
-def origin(org: str, topic: str = TALLIES) -> Origin:
-    return Origin(f"store-{org}", topic, f"id of {topic}", 0)
-
-
-def put(store: ClickHouse, *made: Block) -> None:
-    for block in made:
-        store.insert(block.table, block.rows, block.token)
-
-
-def content(store: ClickHouse, org: str) -> dict[str, Any]:
-    """Everything that each table holds of one organisation or its pipeline."""
-    return {
-        table: sorted(store.query(f"SELECT * FROM {table} WHERE {_whose(table)}", {"org": org}), key=repr)
-        for table in TABLES
-    }
-
-
-def _whose(table: str) -> str:
-    return "pipeline = concat('store-', {org:String})" if table == "dead_letters" else "org = {org:String}"
 
 
 @pytest.fixture
@@ -96,12 +52,12 @@ def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: Cli
     """A view that throws after others have written: the first attempt leaves a part behind, the second completes it."""
     made = blocks(org)
     condition = f"throwIf(org = '{org}')"
-    store._command(
+    store.command(
         f"CREATE MATERIALIZED VIEW zz_throws TO ledger AS SELECT pipeline, org FROM landing WHERE {condition}"
     )
     with pytest.raises((RetryLater, Stop)):
         put(store, *made)
-    store._command("DROP VIEW zz_throws")
+    store.command("DROP VIEW zz_throws")
     put(store, *made)
     found = content(store, org)
     assert sum(row["requests"] for row in found["traffic"]) == 12
@@ -138,7 +94,7 @@ def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(
         " WHERE org = {org:String} GROUP BY day ORDER BY day"
     )
     before = store.query(by_day, {"org": org})
-    store._command("OPTIMIZE TABLE traffic FINAL")
+    store.command("OPTIMIZE TABLE traffic FINAL")
     assert store.query(by_day, {"org": org}) == before
     assert sum(row["n"] for row in before) == sum(range(1, len(ages) + 1))
     buckets = "SELECT DISTINCT toUnixTimestamp(time) AS t FROM traffic WHERE org = {org:String}"
@@ -150,42 +106,28 @@ def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(
 
 def test_migrating_again_changes_nothing_and_a_newer_store_is_left_alone(store: ClickHouse) -> None:
     store.migrate()
-    store._command("INSERT INTO migrations VALUES (9999)")
+    store.command("INSERT INTO migrations VALUES (9999)")
     try:
         with pytest.raises(Stop, match="newer Forebay"):
             store.migrate()
     finally:
-        store._command("ALTER TABLE migrations DELETE WHERE number = 9999 SETTINGS mutations_sync = 2")
+        store.command("ALTER TABLE migrations DELETE WHERE number = 9999 SETTINGS mutations_sync = 2")
     store.migrate()
 
 
 def test_a_table_without_a_deduplication_window_stops_the_start_with_one_line(store: ClickHouse) -> None:
-    store._command("CREATE TABLE unsafe (a UInt8) ENGINE = MergeTree ORDER BY a")
+    store.command("CREATE TABLE unsafe (a UInt8) ENGINE = MergeTree ORDER BY a")
     try:
-        with pytest.raises(Stop, match="no deduplication window on unsafe"):
+        with pytest.raises(Stop, match="deduplication window of unsafe is too short"):
             store.migrate()
     finally:
-        store._command("DROP TABLE unsafe SYNC")
+        store.command("DROP TABLE unsafe SYNC")
 
 
 def test_every_part_is_fsynced_before_a_range_is_confirmed(store: ClickHouse) -> None:
     query = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
     unsafe = store.query(f"{query} AND NOT engine_full LIKE '%fsync_after_insert = 1%'")
     assert unsafe == []
-
-
-def test_a_plain_journal_record_can_be_inserted_as_it_is(store: ClickHouse, org: str) -> None:
-    """What other pullers do: the bytes of a record, as JSONEachRow, into the landing table."""
-    raw = encode(report(org, "a", 1, 9, received=int(time.time() * 1000)))
-    settings = {**clickhouse.EXACT, "input_format_skip_unknown_fields": 1}
-    store._client.raw_insert("landing", insert_block=raw, fmt="JSONEachRow", settings=settings)
-    assert sum(row["requests"] for row in content(store, org)["traffic"]) == 9
-
-
-@pytest.mark.parametrize(("code", "kind"), [(252, RetryLater), (242, RetryLater), (62, Stop), (60, Stop)])
-def test_the_engines_errors_say_later_or_stop(code: int, kind: type[Exception]) -> None:
-    mapped = clickhouse._mapped(ClickHouseError(f"Code: {code}. DB::Exception: because"))
-    assert type(mapped) is kind
 
 
 def test_every_field_of_a_row_is_a_column_of_its_landing_table() -> None:

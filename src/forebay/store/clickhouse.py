@@ -7,37 +7,35 @@ always sent.
 
 from __future__ import annotations
 
-import importlib.resources
-import re
+import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-import clickhouse_connect
 from clickhouse_connect.datatypes.registry import get_from_name
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.insert import InsertContext
 
 from ..errors import RetryLater, Stop
-from . import landing
+from . import landing, migrate
+from .condition import OK, Condition, condition_of
+from .connection import connect, target
+from .failure import FAILURES, failure
 from .port import AgentKey, Origin, Row, Seen
+from .window import EMBEDDED, Window
+
+T = TypeVar("T")
 
 DATABASE = "forebay"
 
 REMEMBERED_DAYS = 90
 """A report of an agent that has been silent for longer is taken for a new one."""
 
-# Codes that mean "later": overload, memory, network, failover, read-only, disk.
-# fmt: off
-LATER = frozenset((
-    3, 107, 159, 164, 198, 201, 202, 203, 209, 210, 236, 241, 242, 243, 244, 252, 254, 265, 279,
-    285, 286, 289, 290, 297, 319, 364, 384, 425, 999, 1000,
-))
-# fmt: on
+BOUNDED = {"send_progress_in_http_headers": 0}
+"""Each header of progress would begin the time for an answer anew; so a server answers in time or is slow."""
 
 EXACT = {
+    **BOUNDED,
     "async_insert": 0,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "insert_deduplicate": 1,
@@ -48,31 +46,26 @@ EXACT = {
 
 
 class ClickHouse:
-    """Implements `Store`.  Safe to share between threads; calls run one after the other."""
+    """Implements `Store`.  Safe to share between threads; only the engine in this process takes calls in turn."""
 
     def __init__(self, dsn: str, database: str = DATABASE) -> None:
-        self._lock = threading.Lock()
-        self._database = database
-        self._embedded = dsn.startswith("chdb:")
-        self._client = self._connect(dsn)
+        """Opens the engine in this process at once, or Stop; a server with the first call, which may be RetryLater."""
+        self._target = target(dsn, database)
+        self.database = self._target.database
+        self._connecting = threading.Lock()
+        self._client: Client | None = None
+        # clickhouse-connect's HTTP client may be shared between threads as long as it has no session.
+        self._turn = threading.Lock() if self._target.embedded else contextlib.nullcontext()
+        self._trouble: Condition | None = None
+        if self._target.embedded:
+            self._connected()
 
-    def migrate(self) -> None:
-        scripts = sorted(importlib.resources.files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name)
-        done = {row["number"] for row in self.query("SELECT number FROM migrations")}
-        known = {int(script.name[:4]) for script in scripts if script.name.endswith(".sql")}
-        if done - known:
-            raise Stop(f"the store was made by a newer Forebay (migration {max(done)}): upgrade to open it")
-        for table in landing.TABLES:
-            self._command(landing.create_table(table))
-        for script in scripts:
-            number = script.name[:4]
-            if script.name.endswith(".sql") and int(number) not in done:
-                for statement in _statements(script.read_text()):
-                    self._command(statement)
-                self._command(f"INSERT INTO migrations VALUES ({int(number)})")
-        self._check_deduplication()
-        if self._embedded:
-            self._fsync_parts()
+    def migrate(self, window: Window = EMBEDDED) -> None:
+        migrate.migrate(self, window)
+
+    def check(self, window: Window = EMBEDDED) -> None:
+        migrate.check_schema(self)
+        migrate.check_windows(self, window)
 
     def insert(self, table: str, rows: Sequence[Row], token: str) -> None:
         known = landing.TABLES[table]
@@ -81,7 +74,7 @@ class ClickHouse:
         empty = [landing.empty_value(type_) for type_ in types]
         data = [[row.get(column, value) for row in rows] for column, value in zip(columns, empty, strict=True)]
         context = InsertContext(
-            f"{self._database}.{table}",
+            f"{self.database}.{table}",
             columns,
             [get_from_name(type_) for type_ in types],
             data=data,
@@ -89,10 +82,16 @@ class ClickHouse:
             settings={**EXACT, "insert_deduplication_token": token},
             block_size=len(rows),  # one block, whatever its size: the token stands for all of it
         )
-        self._run(lambda: self._client.data_insert(context))
+        try:
+            self._run(lambda client: client.data_insert(context))
+        except (RetryLater, Stop) as exc:
+            self._trouble = condition_of(exc)
+            raise
+        self._trouble = None
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        result = self._run(lambda: self._client.query(sql, parameters=dict(parameters or {})))
+        bound = dict(parameters or {})
+        result = self._run(lambda client: client.query(sql, parameters=bound, settings=BOUNDED))
         return list(result.named_results())
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
@@ -105,68 +104,39 @@ class ClickHouse:
         )
         return {(row["org"], row["graph"], row["agent"]): Seen(*row["latest"]) for row in rows}
 
-    def close(self) -> None:
-        self._client.close()
-
-    def _connect(self, dsn: str) -> Client:
+    def condition(self) -> Condition:
         try:
-            if self._embedded:
-                path = Path(dsn.removeprefix("chdb:"))
-                client: Client = clickhouse_connect.get_client(interface="chdb", path=str(path))
-            else:
-                client = clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False)
-            client.command(f"CREATE DATABASE IF NOT EXISTS {self._database}")
-            client.database = self._database
-            client.command("CREATE TABLE IF NOT EXISTS migrations (number UInt32) ENGINE = MergeTree ORDER BY number")
-        except (ClickHouseError, OSError) as exc:
-            raise Stop(f"the store {dsn} cannot be opened: {_first_line(exc)}") from exc
-        return client
+            migrate.check_schema(self)
+        except (RetryLater, Stop) as exc:
+            return condition_of(exc)
+        return self._trouble or OK
 
-    def _check_deduplication(self) -> None:
-        rows = self.query(
-            "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
-            " AND name != 'migrations' AND NOT match(engine_full, 'deduplication_window = [1-9]') ORDER BY name",
-            {"database": self._database},
+    def parts(self) -> int:
+        [row] = self.query(
+            "SELECT max(n) AS most FROM (SELECT count() AS n FROM system.parts"
+            " WHERE database = {database:String} AND active GROUP BY table, partition_id)",
+            {"database": self.database},
         )
-        if rows:
-            names = ", ".join(row["name"] for row in rows)
-            raise Stop(f"no deduplication window on {names}: a retry would count twice; recreate these tables")
+        return int(row["most"])
 
-    def _fsync_parts(self) -> None:
-        """Without replicas an insert must survive the loss of power by itself: the loader is about to confirm it."""
-        rows = self.query(
-            "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
-            " AND position(engine_full, 'fsync_after_insert') = 0",
-            {"database": self._database},
-        )
-        for row in rows:
-            self._command(f"ALTER TABLE {row['name']} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1")
+    def command(self, sql: str, *, inside: bool = True) -> None:
+        """A statement without an answer; `inside` the database, or beside it as long as it is not there."""
+        self._run(lambda client: client.command(sql, settings=BOUNDED, use_database=inside))
 
-    def _command(self, sql: str) -> None:
-        self._run(lambda: self._client.command(sql))
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
 
-    def _run(self, call: Any) -> Any:
-        with self._lock:
+    def _connected(self) -> Client:
+        with self._connecting:
+            if self._client is None:
+                self._client = connect(self._target)
+            return self._client
+
+    def _run(self, call: Callable[[Client], T]) -> T:
+        client = self._connected()
+        with self._turn:
             try:
-                return call()
-            except (ClickHouseError, OSError) as exc:
-                raise _mapped(exc) from exc
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a migration; one that was cut short goes on where it stopped."""
-    for text in re.sub(r"--.*", "", script).split(";"):
-        if statement := re.sub(r"^CREATE ((MATERIALIZED )?VIEW|TABLE) ", r"CREATE \1 IF NOT EXISTS ", text.strip()):
-            tables = landing.TABLES if "{landing}" in statement else ("",)
-            yield from (statement.replace("{landing}", table) for table in tables)
-
-
-def _mapped(exc: Exception) -> RetryLater | Stop:
-    code = re.search(r"Code: (\d+)", str(exc))
-    if code is None or int(code[1]) in LATER:
-        return RetryLater(f"the store is not able to: {_first_line(exc)}", retry_after=1)
-    return Stop(f"the store refuses: {_first_line(exc)}")
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0][:500] if str(exc).strip() else type(exc).__name__
+                return call(client)
+            except FAILURES as exc:
+                raise failure(exc) from exc

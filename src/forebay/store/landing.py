@@ -73,7 +73,10 @@ _COMMON = {
 }
 REPORTS, NAMED = "landing", "landing_named"
 
-TABLES = {REPORTS: {**_COMMON, **_TALLY, **_RANGE}, NAMED: {**_COMMON, **_SHAPE, **_RANGE}}
+RECORDS = {REPORTS: {**_COMMON, **_TALLY}, NAMED: {**_COMMON, **_SHAPE}}
+"""What a journal record brings; other fields of it have no column.  Table → column → ClickHouse type."""
+
+TABLES = {table: columns | _RANGE for table, columns in RECORDS.items()}
 """Table → column → ClickHouse type, in the table's order."""
 
 
