@@ -64,7 +64,7 @@ def measure() -> list[Result]:
         rates: list[tuple[float, float, float, float]] = []
         store = ClickHouse(f"chdb:{directory}/store")
         store.migrate()
-        store._command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
+        store.command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
         for number in range(-1, ROUNDS):  # the first one warms up
             begun = time.process_time()
             for records in reads(journal):
