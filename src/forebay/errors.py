@@ -16,11 +16,15 @@ class ForebayError(Exception):
 
 
 class RetryLater(ForebayError):
-    """What was asked may succeed later, unchanged.  Its outcome may be unknown."""
+    """What was asked may succeed later, unchanged.  Its outcome may be unknown.
 
-    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+    `reason` is one of a small set of words, fit for a counter.
+    """
+
+    def __init__(self, message: str, retry_after: float = 1.0, reason: str = "unavailable") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class RejectRecord(ForebayError):

@@ -32,6 +32,15 @@ class CollectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SpillSettings:
+    """What a collector writes to its own disk while the journal is slow or away."""
+
+    after: float = setting(2.0, "s", "how long the journal may take before a report goes to the collector's disk")
+    segment_mib: int = setting(64, "MiB", "size of one file of the spill")
+    total_mib: int = setting(1024, "MiB", "all files of the spill; beyond it reports are refused with 503")
+
+
+@dataclass(frozen=True, slots=True)
 class LoaderSettings:
     """When the loader inserts."""
 
@@ -47,7 +56,7 @@ class JournalSettings:
     retention: float = setting(7 * 86_400, "s", "how long records that are in the store are kept for `verify`")
 
 
-STAGES = (CollectorSettings, LoaderSettings, JournalSettings)
+STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings)
 
 
 def table() -> str:
