@@ -47,7 +47,7 @@ class SpillingCollector:
 
     def metric(self, name: str) -> float:
         lines = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30).text.splitlines()
-        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
 
     def drained(self) -> None:
         """Wait until the journal has everything."""

@@ -84,7 +84,7 @@ def test_the_route_keeps_answering_while_the_journal_is_away_and_totals_are_exac
         agent.start()
     while not all(agent.reports for agent in agents):
         time.sleep(0.01)
-    attempts = sum(agent.attempts - agent.reports for agent in agents)
+    failures = sum(agent.failures for agent in agents)
     collector.mood(mood)
     time.sleep(2)
     during = sum(agent.reports for agent in agents)
@@ -98,7 +98,7 @@ def test_the_route_keeps_answering_while_the_journal_is_away_and_totals_are_exac
         agent.finish()
     collector.drained()
     assert during > 100, "reports were acknowledged while the journal was away"
-    assert sum(agent.attempts - agent.reports for agent in agents) == attempts, "every answer was 200"
+    assert sum(agent.failures for agent in agents) == failures, "every answer was 200"
     assert collector.metric("forebay_spilled_total") > 0
     collector.stop()
     repeats = check(store, collector, agents)
@@ -153,14 +153,14 @@ def test_a_full_spill_is_a_503_that_says_when_to_come_again_and_is_counted(store
     collector.mood("away")
     collector.start(total_bytes=3_000)
     agent.start()
-    while agent.attempts < agent.reports + 20:
+    while not agent.reports:
         time.sleep(0.01)
+    while collector.metric('forebay_refused_total{protocol="native",reason="spill_full"}') < 20:
+        time.sleep(0.05)
     headers = {"authorization": f"Bearer {collector.token()}", "content-type": "application/json"}
-    body = b'{"sdl": "type Query { a: %s }"}' % (b"Int, b: " * 400 + b"Int")
     body = b'{"sdl": "type Query { a(%s: Int): Int }"}' % (b"b" * 3_000)
     answer = httpx.post(f"http://127.0.0.1:{collector.port}/v1/schemas", content=body, headers=headers, timeout=30)
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "spill_full", "10")
-    assert collector.metric('forebay_refused_total{protocol="native",reason="spill_full"}') >= 20
     collector.mood("well")
     agent.finish()
     collector.drained()
