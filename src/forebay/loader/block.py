@@ -59,6 +59,7 @@ class Block:
     token: str
     seen: dict[AgentKey, Sequences]
     records: int
+    weight: int  # tallies, shapes and schemas: what the store's work grows with
     requests: int
     dead_letters: int
 
@@ -121,6 +122,7 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
             for agent, (_, after) in account.seen.items()
         },
         records=len(records),
+        weight=len(rows) + sum(len(account.tallies) for account in accounts.values()),
         requests=sum(account.landed for account in accounts.values()),
         dead_letters=sum(len(account.dead) for account in accounts.values()),
     )

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.insert import InsertContext
 
+from ..core.pressure import Trouble
 from ..errors import RetryLater, Stop
 from . import landing
 from .port import AgentKey, Origin, Row, Seen
@@ -36,6 +37,14 @@ LATER = frozenset((
     285, 286, 289, 290, 297, 319, 364, 384, 425, 999, 1000,
 ))
 # fmt: on
+
+REASONS = {
+    Trouble.TOO_MANY_PARTS: (252,),
+    Trouble.MEMORY: (241,),
+    Trouble.TIMEOUT: (159, 209),
+    Trouble.READ_ONLY: (164, 242, 243),
+    Trouble.AWAY: (3, 198, 210, 279, 999),
+}
 
 EXACT = {
     "async_insert": 0,
@@ -94,6 +103,13 @@ class ClickHouse:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         result = self._run(lambda: self._client.query(sql, parameters=dict(parameters or {})))
         return list(result.named_results())
+
+    def parts(self) -> int:
+        counts = (
+            "SELECT count() AS n FROM system.parts WHERE active AND database = {database:String}"
+            " GROUP BY table, partition_id"
+        )
+        return int(self.query(f"SELECT max(n) AS most FROM ({counts})", {"database": self._database})[0]["most"])
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         rows = self.query(
@@ -164,7 +180,10 @@ def _statements(script: str) -> Iterator[str]:
 def _mapped(exc: Exception) -> RetryLater | Stop:
     code = re.search(r"Code: (\d+)", str(exc))
     if code is None or int(code[1]) in LATER:
-        return RetryLater(f"the store is not able to: {_first_line(exc)}", retry_after=1)
+        reason = next((word for word, codes in REASONS.items() if code and int(code[1]) in codes), Trouble.OTHER)
+        return RetryLater(
+            f"the store is not able to: {_first_line(exc)}", retry_after=1, reason=reason if code else Trouble.AWAY
+        )
     return Stop(f"the store refuses: {_first_line(exc)}")
 
 

@@ -3,7 +3,8 @@
 **Insert**: a block and its token go in as a whole, into a landing table and everything that
 its views feed, or not at all as far as totals are concerned: inserting the same block again
 under the same token changes nothing, also after an insert that failed midway or whose outcome
-is unknown.  RetryLater means that the same call may succeed later; Stop that it will not.
+is unknown.  RetryLater means that the same call may succeed later, and its `reason` is a word
+of `core/pressure.py`; Stop that it will not.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class Store(Protocol):
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries.  `{name:Type}` in the text stands for a parameter."""
+
+    def parts(self) -> int:
+        """The most parts that a partition of any table has: what slows inserts down, and in the end refuses them."""
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         """The latest state of each agent in this partition."""
