@@ -247,8 +247,8 @@ class Spill:
         while not self._stopping.is_set():
             try:
                 self._drain.step(timeout=min(0.5, self._after / 8))
-            except OSError as exc:
-                log.error("the spill cannot be drained", directory=str(self._segments.directory), reason=str(exc))
+            except Exception as exc:  # what is on disk stays there; the next attempt may work
+                log.error("the spill cannot be drained", directory=str(self._segments.directory), reason=repr(exc))
                 self._stopping.wait(1)
             self._hand_over()
             self._tell()

@@ -99,7 +99,8 @@ class Loader:
         """Poll once, and bring each partition as far as it goes.  False when there was nothing to do."""
         full = frozenset(held.partition for held in self._held.values() if self._full(held))
         busy = any(held.buffer or not held.confirmed for held in self._held.values())
-        polled = self._consumer.poll(0.0 if final else self._pace.wait(busy), paused=full)
+        wait = 0.0 if final else self._pace.wait(busy, self._clock())
+        polled = self._consumer.poll(wait, paused=full)
         for partition in polled.dropped:
             self._held.pop(partition, None)
         for assigned in polled.assigned:

@@ -59,17 +59,19 @@ class Pace:
 
     def ready(self, topic: str, now: float) -> bool:
         """May the store be given something from this topic now?"""
-        return now >= self._not_before and now >= self._latest.get(topic, -self._decision.interval) + (
-            self._decision.interval
-        )
+        latest = self._latest.get(topic)
+        return now >= self._not_before and (latest is None or now >= latest + self._decision.interval)
 
     def full(self, size: int, partitions: int) -> bool:
         """Should a partition, one of so many, gather no more for now?"""
         return size >= min(self.batch, self.budget_bytes // max(1, partitions))
 
-    def wait(self, busy: bool) -> float:
-        """How long a poll may wait for news, in seconds."""
-        return self.linger / 4 if busy else 0.5
+    def wait(self, busy: bool, now: float) -> float:
+        """How long a poll may wait for news, in seconds: not beyond the moment when an insert may follow."""
+        if not busy:
+            return 0.5
+        times = (max(self._not_before, latest + self._decision.interval) for latest in self._latest.values())
+        return min([self.linger / 4, *(time - now for time in times if time > now)])
 
     def curious(self, now: float) -> bool:
         """Is it time to look how many parts the store has?"""
