@@ -151,7 +151,7 @@ def batches(journal: SqliteJournal) -> Iterator[list[Fetched]]:
     batch: list[Fetched] = []
     for records in reads(journal):
         batch += records
-        if Pace().full(sum(len(record.value) for record in batch)):
+        if Pace().full(sum(len(record.value) for record in batch), partitions=1):
             yield batch
             batch = []
     if batch:

@@ -18,15 +18,17 @@ class ForebayError(Exception):
 class RetryLater(ForebayError):
     """What was asked may succeed later, unchanged.  Its outcome may be unknown.
 
-    `unsent` is true only where it is proved that nothing of the request went out.  `condition` is
-    the adapter's word for what it found the other side to be in, if it has one.
+    `reason` is one of a small set of words, fit for a counter.  `unsent` is true only where it is
+    proved that nothing of the request went out.
     """
 
-    def __init__(self, message: str, retry_after: float = 1.0, *, unsent: bool = False, condition: str = "") -> None:
+    def __init__(
+        self, message: str, retry_after: float = 1.0, reason: str = "unavailable", *, unsent: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reason = reason
         self.unsent = unsent
-        self.condition = condition
 
 
 class RejectRecord(ForebayError):
@@ -40,6 +42,6 @@ class RejectRecord(ForebayError):
 class Stop(ForebayError):
     """Going on would break a promise or help nobody.  The message is one line and says what to do."""
 
-    def __init__(self, message: str, *, condition: str = "") -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
-        self.condition = condition
+        self.reason = reason

@@ -32,10 +32,20 @@ class CollectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SpillSettings:
+    """What a collector writes to its own disk while the journal is slow or away."""
+
+    after: float = setting(2.0, "s", "how long the journal may take before a report goes to the collector's disk")
+    segment_mib: int = setting(64, "MiB", "size of one file of the spill")
+    total_mib: int = setting(1024, "MiB", "all files of the spill; beyond it reports are refused with 503")
+
+
+@dataclass(frozen=True, slots=True)
 class LoaderSettings:
     """When the loader inserts."""
 
     batch_mib: int = setting(8, "MiB", "records that fill a batch")
+    budget_mib: int = setting(64, "MiB", "records in memory that wait for their insert, all partitions together")
     linger: float = setting(0.5, "s", "longest time that a record waits for a batch to fill")
     retry: float = setting(30.0, "s", "pause before a loader that stopped begins again")
 
@@ -47,7 +57,7 @@ class JournalSettings:
     retention: float = setting(7 * 86_400, "s", "how long records that are in the store are kept for `verify`")
 
 
-STAGES = (CollectorSettings, LoaderSettings, JournalSettings)
+STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings)
 
 
 def table() -> str:

@@ -13,6 +13,11 @@ STEPS = (
     "journal.durable",  # it is fsynced, nobody has been told
     "collector.received",  # a report is decoded, nothing is stored
     "collector.appended",  # it is durable, the client has not been answered
+    "spill.written",  # a group of appends is in a segment, not yet fsynced
+    "spill.durable",  # it is fsynced, nobody has been told
+    "spill.confirmed",  # the journal has some of a segment's records, the segment knows nothing of it
+    "spill.drained",  # the journal has all of them, the segment is still there
+    "spill.deleted",  # the segment is gone
     "loader.gathered",  # a range is chosen, not yet declared
     "loader.declared",  # the commit holds the intent
     "loader.prepared",  # the block is built, nothing is sent

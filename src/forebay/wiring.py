@@ -48,7 +48,7 @@ class Embedded:
         self._store.migrate()
         self._stopping = threading.Event()
         self._progress = Progress()
-        self._pace = Pace(pace.batch_mib * MIB, pace.linger)
+        self._pace = Pace(pace.batch_mib * MIB, pace.linger, pace.budget_mib * MIB)
         self._retry = pace.retry
         collector = Collector(
             self._journal,

@@ -26,6 +26,7 @@ class Agent:
     pause: float = 0.0  # seconds between reports
     requests: int = 0  # in acknowledged reports
     attempts: int = 0
+    failures: int = 0  # attempts that were not acknowledged
     reports: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -48,6 +49,7 @@ class Agent:
             requests = 1 + sequence % 7
             body = self._body(sequence, requests)
             while not self._acknowledged(body):
+                self.failures += 1
                 time.sleep(0.02)
             self.requests += requests
             self.reports += 1

@@ -90,7 +90,8 @@ class Pipeline:
         return httpx.get(f"{self.url}/api/v1/{question}", timeout=60).raise_for_status().json()
 
 
-def _run(data: Path, port: int, fault: Kill | Fail | None) -> None:
+def install(fault: Kill | Fail | None) -> None:
+    """Let it happen to this process."""
     reached = itertools.count(1)
 
     def hook(step: str) -> None:
@@ -101,6 +102,10 @@ def _run(data: Path, port: int, fault: Kill | Fail | None) -> None:
                 raise Stop(f"made to stop at {step}")
 
     on_step(hook)
+
+
+def _run(data: Path, port: int, fault: Kill | Fail | None) -> None:
+    install(fault)
     os.environ["FOREBAY_LOADER_RETRY"] = "0.1"
     from forebay import wiring
     from forebay.serving import Address

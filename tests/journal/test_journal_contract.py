@@ -145,6 +145,13 @@ def test_a_file_of_a_newer_version_or_of_something_else_is_left_alone(tmp_path: 
     assert (tmp_path / "journal.sqlite3").read_bytes() == b"no database " * 100
 
 
+def test_a_caller_that_gives_up_waiting_disturbs_nobody(journal: SqliteJournal) -> None:
+    futures = [journal.append([Message(TOPIC, "k", b"a")]) for _ in range(100)]
+    assert not any(future.cancel() for future in futures)
+    append(journal, b"b")
+    assert journal.bounds(FIRST) == (0, 101)
+
+
 def test_an_unknown_topic_is_refused_at_once(journal: SqliteJournal) -> None:
     with pytest.raises(ValueError, match="no such topic"):
         append(journal, b"a", topic="nowhere")

@@ -40,7 +40,7 @@ def test_only_a_connection_that_never_was_proves_that_nothing_was_sent(
 ) -> None:
     error = failure(Unanswered(reason))
     assert isinstance(error, RetryLater)
-    assert (error.condition, error.unsent) == (state, unsent)
+    assert (error.reason, error.unsent) == (state, unsent)
 
 
 def test_what_no_server_was_asked_for_will_not_pass() -> None:

@@ -70,7 +70,7 @@ def test_an_insert_repeated_after_a_fault_lands_once(
     with front.faulty(kind, value, times=2):
         with pytest.raises(RetryLater) as first:
             put(served, made[0])
-        assert (first.value.condition, first.value.unsent) == (state, False)
+        assert (first.value.reason, first.value.unsent) == (state, False)
         assert served.condition().state == state
         # One request for one call: of two faults, exactly one is left for the second call.
         failures = [failure for block in made for failure in put_until_done(served, block)]
@@ -89,7 +89,7 @@ def test_inserts_that_outlast_the_wait_and_their_repetitions_land_once_together(
     with front.faulty(Kind.SLOW, 1.2, times=3):
         failures = [failure for block in made for failure in put_until_done(hasty, block)]
     assert len(failures) >= 3
-    assert {failure.condition for failure in failures} == {State.SLOW}
+    assert {failure.reason for failure in failures} == {State.SLOW}
     time.sleep(1.5)  # until the last of them is through
     put(embedded, *made)
     assert content(hasty, org) == content(embedded, org)
@@ -150,7 +150,7 @@ def test_a_server_killed_around_an_insert_holds_it_once_after_its_repetition(
     own.gone()
     with pytest.raises(RetryLater) as refused:
         put(store, made[0])
-    assert (refused.value.unsent, refused.value.condition) == (True, State.AWAY)
+    assert (refused.value.unsent, refused.value.reason) == (True, State.AWAY)
     own.start()
     put(store, *made)
     put(embedded, *made)

@@ -215,6 +215,8 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
     if loader := answer["loader"]:
         told = f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started"
         console.print(told, highlight=False)
+        if loader["pace"]:
+            console.print(f"pace: {loader['pace']}", markup=False, highlight=False)
         if loader["trouble"]:
             console.print(f"the loader is in trouble: {loader['trouble']}", style="red", markup=False, highlight=False)
     console.print()

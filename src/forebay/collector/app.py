@@ -28,7 +28,7 @@ from ..core.shape import content_hash
 from ..errors import ForebayError, RejectRecord, RetryLater
 from ..insights.mistakes import BadSchema
 from ..insights.published import build
-from ..journal.port import Journal
+from ..journal.port import Appender
 from ..metrics import REFUSED
 from .admission import Admission, Limits
 from .intake import Delivery, Intake
@@ -44,7 +44,7 @@ class Collector:
     """Holds what the routes share.  Used from one event loop."""
 
     def __init__(
-        self, journal: Journal, keys: SigningKeys, limits: Limits, clock: Callable[[], float] = time.time
+        self, journal: Appender, keys: SigningKeys, limits: Limits, clock: Callable[[], float] = time.time
     ) -> None:
         self._keys = keys
         self._clock = clock
@@ -160,8 +160,8 @@ def _native_refusal(exc: Exception) -> Response:
     return _json({"code": code, "message": str(exc)}, status, headers)
 
 
-def _passing(exc: Exception) -> str:
-    return "disconnected" if isinstance(exc, ClientDisconnect) else "unavailable"
+def _passing(exc: RetryLater | ClientDisconnect) -> str:
+    return exc.reason if isinstance(exc, RetryLater) else "disconnected"
 
 
 def _declared(request: Request) -> int | None:

@@ -32,7 +32,7 @@ from ..core.record import (
     fields_of,
 )
 from ..errors import RejectRecord
-from ..journal.port import Journal, Message
+from ..journal.port import Appender, Message
 from ..metrics import ADJUSTED, LOST, REPORTS, REQUESTS
 from ..steps import reached
 from .admission import Limits
@@ -66,7 +66,7 @@ class Delivery:
 class Intake:
     """Appends deliveries to the journal.  Used from one event loop."""
 
-    def __init__(self, journal: Journal, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, journal: Appender, limits: Limits, clock: Callable[[], float]) -> None:
         self._journal = journal
         self._limits = limits
         self._clock = clock

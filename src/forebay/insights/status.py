@@ -14,13 +14,14 @@ from .window import utc
 
 
 class Progress(Protocol):
-    """What a loader did since it started; `trouble` is empty while it works."""
+    """What a loader did since it started; `trouble` is empty while it works, `pace` says how fast and why."""
 
     records: int
     requests: int
     dead_letters: int
     inserts: int
     trouble: str
+    pace: str
 
 
 Refusals = Callable[[], list[dict[str, Any]]]
@@ -36,6 +37,7 @@ class Loaded:
     dead_letters: int
     inserts: int
     trouble: str
+    pace: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +136,11 @@ def status(
 
 
 def _loaded(progress: Progress) -> Loaded:
-    return Loaded(progress.records, progress.requests, progress.dead_letters, progress.inserts, progress.trouble)
+    return Loaded(
+        progress.records,
+        progress.requests,
+        progress.dead_letters,
+        progress.inserts,
+        progress.trouble,
+        progress.pace,
+    )

@@ -90,10 +90,14 @@ class Consumer(Protocol):
         """Leave the group; commits nothing."""
 
 
-class Journal(Protocol):
+class Appender(Protocol):
+    """The side of a journal that a collector sees."""
+
     def append(self, messages: Sequence[Message]) -> Future[None]:
         """Durable, in this order, when the future has a result; RetryLater (outcome unknown) otherwise."""
 
+
+class Journal(Appender, Protocol):
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer: ...
 
     def partitions(self, topic: str) -> list[Partition]: ...

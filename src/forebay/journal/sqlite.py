@@ -76,6 +76,7 @@ class SqliteJournal:
         if unknown := {message.topic for message in messages} - self._next.keys():
             raise ValueError(f"no such topic: {unknown}")
         write = _Append(messages, int(self._clock() * 1000), Future())
+        write.done.set_running_or_notify_cancel()  # a caller that gives up must not end the writer
         self._writes.put(write)
         return write.done
 

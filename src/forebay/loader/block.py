@@ -58,6 +58,7 @@ class Block:
     token: str
     seen: dict[AgentKey, Sequences]
     records: int
+    weight: int  # tallies, shapes and schemas: what the store's work grows with
     requests: int
     dead_letters: int
 
@@ -105,10 +106,12 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
                 "record": record.__struct_config__.tag
             }
     out = list(rows.values())
+    weight = len(rows)
     for (org, graph), account in accounts.items():
         graph_row: Row = {"org": org, "graph": graph}
         if columns := account.tallies.columns():
             out.append({"record": "tallies", **graph_row, **columns})
+            weight += len(columns["minute"])
         out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
     return Block(
         table=table,
@@ -120,6 +123,7 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
             for agent, (_, after) in account.seen.items()
         },
         records=len(records),
+        weight=weight,
         requests=sum(account.landed for account in accounts.values()),
         dead_letters=sum(len(account.dead) for account in accounts.values()),
     )

@@ -12,6 +12,8 @@ range is read and inserted again, under the same token, which the store takes fo
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -52,6 +54,7 @@ class Progress:
     dead_letters: int = 0
     inserts: int = 0
     trouble: str = ""  # why the last attempt failed; empty when it worked
+    pace: str = ""  # the pace in force and its reason
 
 
 class Loader:
@@ -80,7 +83,8 @@ class Loader:
         while not stopping.is_set() and self._clock() < until:
             try:
                 self.step()
-                self.progress.trouble = ""
+                if not self._pace.failing:
+                    self.progress.trouble = ""
             except RetryLater as exc:
                 self.progress.trouble = str(exc)
                 stopping.wait(exc.retry_after)
@@ -93,21 +97,30 @@ class Loader:
 
     def step(self, final: bool = False) -> bool:
         """Poll once, and bring each partition as far as it goes.  False when there was nothing to do."""
-        full = frozenset(held.partition for held in self._held.values() if self._pace.full(held.size))
+        full = frozenset(held.partition for held in self._held.values() if self._full(held))
         busy = any(held.buffer or not held.confirmed for held in self._held.values())
-        polled = self._consumer.poll(0.0 if final else self._pace.wait(busy), paused=full)
+        wait = 0.0 if final else self._pace.wait(busy, self._clock())
+        polled = self._consumer.poll(wait, paused=full)
         for partition in polled.dropped:
             self._held.pop(partition, None)
         for assigned in polled.assigned:
             self._held[assigned.partition] = self._take_over(assigned)
+        now = self._clock()
         for partition, records in polled.records.items():
-            self._gather(self._held[partition], records)
-        for held in list(self._held.values()):
+            self._gather(self._held[partition], records, now)
+        # The longest wait first: where all share one interval, a busy partition must not starve the others.
+        for held in sorted(self._held.values(), key=lambda held: held.since):
             try:
                 self._advance(held, final)
             except Lost:
                 self._held.pop(held.partition, None)
-        return bool(polled.assigned or polled.records or any(held.buffer for held in self._held.values()))
+        self.progress.pace = self._pace.why
+        left = any(held.buffer or not held.confirmed for held in self._held.values())
+        return bool(polled.assigned or polled.records or left)
+
+    def _full(self, held: _Held) -> bool:
+        """What waits for the rest of its range is never full: nothing else can free its buffer."""
+        return not _incomplete(held) and self._pace.full(held.size, len(self._held))
 
     def _take_over(self, assigned: Assigned) -> _Held:
         topic, number = assigned.partition
@@ -126,23 +139,32 @@ class Loader:
             seen[key] = from_text(state.after if state.last < start else state.before)
         return _Held(assigned.partition, origin, start, declared, confirmed=declared is None, seen=seen)
 
-    def _gather(self, held: _Held, records: Sequence[Fetched]) -> None:
+    def _gather(self, held: _Held, records: Sequence[Fetched], now: float) -> None:
         if not held.buffer:
-            held.since = self._clock()
+            held.since = now
         held.buffer += records
         held.size += sum(len(record.value) for record in records)
 
     def _advance(self, held: _Held, final: bool) -> None:
+        now = self._clock()
+        ready = final or self._pace.ready(held.partition.topic, now)
         if held.declared is None:
-            if held.buffer and (final or self._pace.ripe(held.size, self._clock() - held.since)):
+            if held.buffer and (final or (ready and self._pace.ripe(held.size, now - held.since))):
                 reached("loader.gathered")
-                self._commit(held, Range(held.next, held.buffer[-1].offset + 1))
+                self._commit(held, Range(held.next, self._end(held)))
                 reached("loader.declared")
             elif not held.confirmed and not held.buffer:
                 self._commit(held, None)
-        if held.declared is None or not held.buffer or held.buffer[-1].offset < held.declared.end - 1:
-            return  # a replay waits until its range is complete
-        self._insert(held, held.declared)
+        if held.declared and ready and not _incomplete(held):
+            self._insert(held, held.declared)
+
+    def _end(self, held: _Held) -> int:
+        """Where a batch ends: the offset behind the last record that it has room for, one at least."""
+        if held.size <= self._pace.batch:
+            return held.buffer[-1].offset + 1
+        ends = itertools.accumulate(len(record.value) for record in held.buffer)
+        room = sum(end <= self._pace.batch for end in ends)
+        return held.buffer[max(room, 1) - 1].offset + 1
 
     def _insert(self, held: _Held, declared: Range) -> None:
         count = declared.end - declared.first
@@ -152,7 +174,7 @@ class Loader:
         if held.block is None:
             held.block = build(held.origin, records, held.seen)
         reached("loader.prepared")
-        self._store.insert(held.block.table, held.block.rows, held.block.token)
+        self._feed(held, held.block)
         reached("loader.inserted")
         held.seen |= held.block.seen
         self.progress.inserts += 1
@@ -165,9 +187,32 @@ class Loader:
         held.size = sum(len(record.value) for record in held.buffer)
         held.since = self._clock()
 
+    def _feed(self, held: _Held, block: Block) -> None:
+        """Insert, and see how the store takes it."""
+        began = self._clock()
+        try:
+            self._store.insert(block.table, block.rows, block.token)
+        except RetryLater as exc:
+            held.since = self._clock()  # the others come first, once the pause is over
+            self._pace.failed(exc.reason, held.since)
+            self.progress.pace = self._pace.why
+            raise
+        now = self._clock()
+        parts = None
+        if self._pace.curious(now):
+            with contextlib.suppress(RetryLater):
+                parts = self._store.parts()
+        backlog = sum(each.size for each in self._held.values())
+        self._pace.inserted(held.partition.topic, began, now, block.weight, parts, backlog)
+
     def _commit(self, held: _Held, declared: Range | None) -> None:
         metadata = to_metadata(held.origin.topic_id, declared, held.origin.epoch)
         self._consumer.commit(held.partition, held.next, metadata)
         held.declared, held.confirmed = declared, True
         if declared is None:
             reached("loader.confirmed")
+
+
+def _incomplete(held: _Held) -> bool:
+    """Is a range declared that has not wholly been read (again)?"""
+    return bool(held.declared and (not held.buffer or held.buffer[-1].offset < held.declared.end - 1))

@@ -32,4 +32,4 @@ OK = Condition(State.OK, "the store answers")
 
 def condition_of(error: RetryLater | Stop) -> Condition:
     """What an error of the store says about it."""
-    return Condition(State(error.condition or State.REFUSING), str(error))
+    return Condition(State(error.reason) if error.reason in tuple(State) else State.REFUSING, str(error))

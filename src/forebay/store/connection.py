@@ -62,15 +62,15 @@ def connect(to: Target) -> Client:
         error = failure(exc)
         message = f"the store {to.shown} cannot be opened: {error}"
         if isinstance(error, RetryLater) and not to.embedded:
-            raise RetryLater(message, unsent=True, condition=error.condition) from exc
-        raise Stop(message, condition=error.condition) from exc
+            raise RetryLater(message, unsent=True, reason=error.reason) from exc
+        raise Stop(message, reason=error.reason) from exc
     version = tuple(int(number) for number in re.findall(r"\d+", client.server_version or "")[:2])
     if version < OLDEST:
         client.close()
         oldest = ".".join(map(str, OLDEST))
         raise Stop(
             f"ClickHouse {client.server_version} at {to.shown} is too old: {oldest} or later is needed",
-            condition=State.UNSUPPORTED_VERSION,
+            reason=State.UNSUPPORTED_VERSION,
         )
     client.database = to.database
     return client

@@ -56,13 +56,13 @@ def failure(exc: Exception) -> RetryLater | Stop:
     line = str(exc).strip().splitlines()[0][:500] if str(exc).strip() else type(exc).__name__
     state = STATES.get(code or 0, State.REFUSING)
     if state is State.MISSING_TABLE:
-        return Stop(f"the store lacks a table, `forebay migrate` makes it: {line}", condition=state)
+        return Stop(f"the store lacks a table, `forebay migrate` makes it: {line}", reason=state)
     if code in LATER:
-        return RetryLater(f"the store is not able to: {line}", condition=state)
+        return RetryLater(f"the store is not able to: {line}", reason=state)
     if code is not None or isinstance(exc, OUR_MISTAKE):
-        return Stop(f"the store refuses: {line}", condition=State.REFUSING)
+        return Stop(f"the store refuses: {line}", reason=State.REFUSING)
     if isinstance(exc, OSError):
-        return RetryLater(f"the store is not able to: {line}", condition=State.REFUSING)
+        return RetryLater(f"the store is not able to: {line}", reason=State.REFUSING)
     return _network(exc, line)
 
 
@@ -71,9 +71,9 @@ def _network(exc: Exception, line: str) -> RetryLater:
     if isinstance(reason, MaxRetryError):
         reason = reason.reason
     if isinstance(reason, ReadTimeoutError):
-        return RetryLater(f"the store does not answer in time: {line}", condition=State.SLOW)
+        return RetryLater(f"the store does not answer in time: {line}", reason=State.SLOW)
     unsent = isinstance(exc, Unanswered) and isinstance(reason, (NewConnectionError, ConnectTimeoutError))
-    return RetryLater(f"the store is away: {line}", unsent=unsent, condition=State.AWAY)
+    return RetryLater(f"the store is away: {line}", unsent=unsent, reason=State.AWAY)
 
 
 FAILURES = (Error, HTTPError, OSError, Unanswered)

@@ -59,12 +59,12 @@ def check_schema(tables: Tables) -> None:
     if missing := _scripts().keys() - _done(tables):
         raise Stop(
             f"the store was made by an older Forebay (it lacks migration {min(missing)}): run `forebay migrate`",
-            condition=State.OTHER_SCHEMA_VERSION,
+            reason=State.OTHER_SCHEMA_VERSION,
         )
     there = {row["name"] for row in tables.query(ENGINES, {"database": tables.database})}
     if missing_tables := _made_here() - there:
         names = ", ".join(sorted(missing_tables))
-        raise Stop(f"the store lacks {names}: restore what was dropped", condition=State.MISSING_TABLE)
+        raise Stop(f"the store lacks {names}: restore what was dropped", reason=State.MISSING_TABLE)
 
 
 def check_windows(tables: Tables, window: Window) -> None:
@@ -90,7 +90,7 @@ def _done(tables: Tables) -> set[int]:
     if done - _scripts().keys():
         raise Stop(
             f"the store was made by a newer Forebay (migration {max(done)}): upgrade to open it",
-            condition=State.OTHER_SCHEMA_VERSION,
+            reason=State.OTHER_SCHEMA_VERSION,
         )
     return done
 
