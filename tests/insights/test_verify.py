@@ -58,7 +58,7 @@ def test_records_that_wait_are_no_difference(alone: World) -> None:
         ("ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 1", "the ledger ends"),
         ("INSERT INTO ledger SELECT * FROM ledger WHERE topic = 'forebay.shapes'", "accounts for 2 records"),
         ("ALTER TABLE ledger UPDATE requests = 4 WHERE requests = 5", "the ledger says (1, 4, 0)"),
-        ("ALTER TABLE ledger UPDATE dead_offset = [] WHERE notEmpty(dead_offset)", "the ledger says"),
+        ("ALTER TABLE ledger UPDATE detail = '{}' WHERE dead_letters > 0", "the ledger says"),
     ],
 )
 def test_whatever_is_missing_or_doubled_is_found(alone: World, damage: str, words: str) -> None:

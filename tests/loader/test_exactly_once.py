@@ -62,7 +62,7 @@ def landed(store: Store, org: str) -> dict[str, int]:
         table: store.query(f"SELECT sum(requests) AS n FROM {table} WHERE org = {{org:String}}", {"org": org})[0]["n"]
         for table in ("traffic", "ledger")
     }
-    days = "SELECT sum(arraySum(mapValues(day_requests))) AS n FROM ledger WHERE org = {org:String}"
+    days = "SELECT sum(requests) AS n FROM ledger_days WHERE org = {org:String}"
     return totals | {"days": store.query(days, {"org": org})[0]["n"]}
 
 

@@ -18,6 +18,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     """`complete_up_to` was read before this call, so the store holds at least that."""
     parameters = queries.parameters(scope, window)
     ledger = store.query(queries.LEDGER, parameters)[0]
+    losses = store.query(queries.LOSSES, parameters)
     dead = store.query(queries.DEAD_LETTERS, parameters)
     seen = store.query(queries.VISIBILITY, parameters)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
@@ -46,9 +47,8 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
         why.append((Reason.ORPHANS, f"{orphans:,} requests name an operation whose description has not arrived."))
     if blind:
         why.append((Reason.NOT_ANALYSED, f"{blind:,} requests could not be analysed by the agent that reported them."))
-    for reason, count in sorted(ledger["lost_by_reason"].items()):
-        if count:
-            why.append((Reason.LOST, f"Agents lost {count:,} requests: {reason}."))
+    for row in losses:
+        why.append((Reason.LOST, f"Agents lost {row['lost']:,} requests: {row['reason']}."))
     if dead:
         words = ", ".join(f"{row['letters']:,} {row['reason']}" for row in dead)
         why.append((Reason.DEAD_LETTERS, f"Records could not be loaded and were put aside: {words}."))

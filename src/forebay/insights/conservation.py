@@ -37,9 +37,7 @@ _SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}
 
 TOTALS = f"""
 SELECT org, graph, day, sum(l) AS ledger, sum(t) AS traffic FROM (
-  SELECT org, graph, day, sum(count) AS l, 0 AS t
-  FROM (SELECT org, graph, day_requests FROM ledger WHERE {_SCOPED} AND notEmpty(day_requests))
-  ARRAY JOIN mapKeys(day_requests) AS day, mapValues(day_requests) AS count GROUP BY org, graph, day
+  SELECT org, graph, date AS day, sum(requests) AS l, 0 AS t FROM ledger_days WHERE {_SCOPED} GROUP BY org, graph, day
   UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(requests) FROM traffic WHERE {_SCOPED}
     GROUP BY org, graph, day
 ) GROUP BY org, graph, day ORDER BY org, graph, day

@@ -11,12 +11,8 @@ from typing import Any
 from .answers import Scope
 from .window import Window
 
-ABSENT_ONLY = 4
-"""State.ABSENT and nothing else: such an argument or input field is recorded, not used."""
-
 _GRAPH = "org = {org:String} AND graph = {graph:String}"
 _IN_WINDOW = f"{_GRAPH} AND time >= toDateTime({{since:Int64}}, 'UTC') AND time < toDateTime({{until:Int64}}, 'UTC')"
-_USES = f"NOT (kind IN ('argument', 'input') AND state = {ABSENT_ONLY})"
 _SHAPES = f"SELECT * FROM shapes WHERE {_GRAPH} LIMIT 1 BY shape"
 _ENTRIES = f"SELECT DISTINCT kind, coordinate, named_type, state, operation, shape FROM shape_entries WHERE {_GRAPH}"
 
@@ -37,9 +33,13 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
 LEDGER = f"""
-SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since,
-  sumMapIf(lost, last_appended >= toDateTime({{since:Int64}}, 'UTC')) AS lost_by_reason
+SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since
 FROM ledger WHERE {_GRAPH}
+"""
+
+LOSSES = f"""
+SELECT reason, sum(requests) AS lost FROM ledger_losses
+WHERE {_GRAPH} AND last_appended >= toDateTime({{since:Int64}}, 'UTC') GROUP BY reason HAVING lost > 0 ORDER BY reason
 """
 
 DEAD_LETTERS = """
@@ -56,22 +56,24 @@ LEFT JOIN (SELECT shape, 1 AS found, invalid, coverage FROM ({_SHAPES})) AS s ON
 GROUP BY found, invalid, coverage
 """
 
-CLIENTS_OF = f"""
+_CLIENTS_OF = f"""
 SELECT t.client AS client, t.client_version AS client_version, e.operation AS operation, e.name AS name,
   any(e.type) AS type, groupUniqArray(e.kind) AS kinds, groupBitOr(e.state) AS states,
-  sum(t.requests) AS requests, sum(t.errors) AS errors, min(t.time) AS first_seen, max(t.time) AS last_seen,
-  count() OVER () AS total, sum(sum(t.requests)) OVER () AS total_requests
+  sum(t.requests) AS requests, sum(t.errors) AS errors, min(t.time) AS first_seen, max(t.time) AS last_seen
 FROM (
-  SELECT shape, client, client_version, time, requests, errors FROM traffic WHERE {_IN_WINDOW} AND requests > 0
+  SELECT shape, client, client_version, time, requests, errors FROM traffic WHERE {_IN_WINDOW}
 ) AS t
 LEFT SEMI JOIN (
   SELECT shape, kind, state, operation, name, type FROM shape_entries
-  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND {_USES}
+  WHERE {_GRAPH} AND coordinate = {{coordinate:String}} AND used
 ) AS e ON e.shape = t.shape
 GROUP BY client, client_version, operation, name
-ORDER BY requests DESC, client, client_version, name, operation LIMIT {{limit:UInt32}}
 """
-"""A shape has one entry of a coordinate, if perhaps several copies: a semi join takes any of them."""
+# A shape has one entry of a coordinate, if perhaps several copies: the semi join takes any of them.
+
+CLIENTS_OF = f"{_CLIENTS_OF} ORDER BY requests DESC LIMIT {{limit:UInt32}}"
+
+ALL_CLIENTS_OF = f"SELECT countIf(n > 0), sum(n) FROM (SELECT requests AS n FROM ({_CLIENTS_OF}))"
 
 CLIENTS = f"""
 SELECT t.client AS client, t.client_version AS client_version, sum(t.n) AS requests, sum(t.e) AS errors,
@@ -95,7 +97,7 @@ FROM (
   SELECT shape, sum(requests) AS n, max(time) AS last FROM traffic
   WHERE {_IN_WINDOW} AND {_OF_CLIENT} GROUP BY shape HAVING n > 0
 ) AS t
-INNER JOIN ({_ENTRIES} AND {_USES}) AS e ON e.shape = t.shape
+INNER JOIN ({_ENTRIES} AND used) AS e ON e.shape = t.shape
 GROUP BY kind, coordinate ORDER BY coordinate, kind
 """
 
@@ -104,7 +106,7 @@ SELECT s.operation AS operation, s.name AS name, s.type AS type, sum(t.requests)
   sumMap(t.duration) AS durations, uniqExact(t.client) AS clients, min(t.time) AS first_seen, max(t.time) AS last_seen,
   max(s.invalid) AS invalid,
   max(t.shape IN (SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{deprecated:Array(String)}}
-    AND {_USES})) AS uses_deprecated,
+    AND used)) AS uses_deprecated,
   count() OVER () AS total
 FROM (SELECT * FROM traffic WHERE {_IN_WINDOW} AND ({{any_client:UInt8}} OR {_OF_CLIENT})) AS t
 LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
@@ -124,7 +126,7 @@ FROM (SELECT shape, sum(requests) AS n, max(time) AS last FROM traffic WHERE {_I
 INNER JOIN (
   SELECT kind, coordinate, shape,
     max(kind NOT IN ('argument', 'input') OR bitAnd(state, 11) != 0 OR state = 0) AS sure
-  FROM shape_entries WHERE {_GRAPH} AND {_USES} GROUP BY kind, coordinate, shape
+  FROM shape_entries WHERE {_GRAPH} AND used GROUP BY kind, coordinate, shape
 ) AS e ON e.shape = t.shape
 GROUP BY kind, coordinate
 """

@@ -53,15 +53,19 @@ class Questions:
         """Which clients, versions and operations use a coordinate: those with most requests, and how many there are."""
         coordinate = coordinate.strip()
         rows = self._ask(queries.CLIENTS_OF, coordinate=coordinate, limit=limit)
+        uses = [_use(row) for row in rows if row["requests"]]
+        total, requests = len(uses), sum(use.requests for use in uses)
+        if len(rows) == limit:
+            total, requests = self._ask(queries.ALL_CLIENTS_OF, coordinate=coordinate)[0].values()
         known = coordinate in coordinates(self.schema.schema) if self.schema else None
         return ClientsOf(
             about=self.about,
             coordinate=coordinate,
             known=known,
             suggestions=nearest(self.schema.schema, coordinate) if self.schema and not known else (),
-            requests=rows[0]["total_requests"] if rows else 0,
-            total=rows[0]["total"] if rows else 0,
-            uses=tuple(_use(row) for row in rows),
+            requests=requests,
+            total=total,
+            uses=tuple(sorted(uses, key=lambda use: (-use.requests, use.client, use.client_version, use.name))),
         )
 
     def clients(self) -> Clients:
@@ -150,7 +154,6 @@ def published(store: Store, scope: Scope) -> Published | None:
 
 def _use(row: dict[str, Any]) -> Use:
     row = _with_times(row)
-    del row["total"], row["total_requests"]
     kinds = tuple(sorted(Kind(kind) for kind in row.pop("kinds")))
     states = tuple(str(state.name).lower() for state in State(row.pop("states")) if state)
     return Use(**row, kinds=kinds, states=states)

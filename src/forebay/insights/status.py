@@ -91,9 +91,7 @@ WHERE {_SCOPED} OR (org = '' AND graph = '')) GROUP BY reason, topic ORDER BY le
 """
 
 LOSSES = f"""
-SELECT org, graph, reason, sum(n) AS requests
-FROM (SELECT org, graph, lost FROM ledger WHERE {_SCOPED}) AND notEmpty(lost))
-ARRAY JOIN mapKeys(lost) AS reason, mapValues(lost) AS n
+SELECT org, graph, reason, sum(ledger_losses.requests) AS requests FROM ledger_losses WHERE {_SCOPED})
 GROUP BY org, graph, reason HAVING requests > 0 ORDER BY requests DESC
 """
 

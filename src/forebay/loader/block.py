@@ -180,6 +180,15 @@ def _range(origin: Origin, records: Sequence[Fetched]) -> Row:
 
 
 def _ledger(account: _Account) -> Row:
+    detail = {
+        "days": account.days,
+        "lost": account.lost,
+        "adjusted": account.adjusted,
+        "dead": [
+            (fetched.offset, fetched.appended, exc.reason, str(exc), fetched.value)  # in base64
+            for fetched, exc in account.dead
+        ],
+    }
     return {
         "records": account.records,
         "repeats": account.repeats,
@@ -187,17 +196,11 @@ def _ledger(account: _Account) -> Row:
         "dead_letters": len(account.dead),
         "tallies": account.rows,
         "landed_requests": account.landed,
-        "day_requests": dict(account.days),
+        "lost_requests": account.lost.total(),
         "first_time": 60 * min(account.minutes, default=0),
         "last_time": 60 * max(account.minutes, default=0),
-        "lost": dict(account.lost),
-        "adjusted": dict(account.adjusted),
         "seen_agent": list(account.seen),
         "seen_before": [to_text(before) for before, _ in account.seen.values()],
         "seen_after": [to_text(after) for _, after in account.seen.values()],
-        "dead_offset": [fetched.offset for fetched, _ in account.dead],
-        "dead_appended": [fetched.appended for fetched, _ in account.dead],
-        "dead_reason": [exc.reason for _, exc in account.dead],
-        "dead_message": [str(exc) for _, exc in account.dead],
-        "dead_raw": [fetched.value for fetched, _ in account.dead],
+        "detail": msgspec.json.encode({name: part for name, part in detail.items() if part}).decode(),
     }

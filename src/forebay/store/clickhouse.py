@@ -32,10 +32,9 @@ REMEMBERED_DAYS = 90
 """A report of an agent that has been silent for longer is taken for a new one."""
 
 BOUNDED = {"send_progress_in_http_headers": 0}
-"""Each header of progress would begin the time for an answer anew; so a server answers in time or is slow."""
+"""For a server: each header of progress would begin the time for an answer anew; so it answers in time or is slow."""
 
 EXACT = {
-    **BOUNDED,
     "async_insert": 0,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "insert_deduplicate": 1,
@@ -56,6 +55,7 @@ class ClickHouse:
         self._client: Client | None = None
         # clickhouse-connect's HTTP client may be shared between threads as long as it has no session.
         self._turn = threading.Lock() if self._target.embedded else contextlib.nullcontext()
+        self._settings = {} if self._target.embedded else BOUNDED
         self._trouble: Condition | None = None
         if self._target.embedded:
             self._connected()
@@ -79,7 +79,7 @@ class ClickHouse:
             [get_from_name(type_) for type_ in types],
             data=data,
             column_oriented=True,
-            settings={**EXACT, "insert_deduplication_token": token},
+            settings={**self._settings, **EXACT, "insert_deduplication_token": token},
             block_size=len(rows),  # one block, whatever its size: the token stands for all of it
         )
         try:
@@ -91,7 +91,7 @@ class ClickHouse:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         bound = dict(parameters or {})
-        result = self._run(lambda client: client.query(sql, parameters=bound, settings=BOUNDED))
+        result = self._run(lambda client: client.query(sql, parameters=bound, settings=self._settings))
         return list(result.named_results())
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
@@ -121,7 +121,7 @@ class ClickHouse:
 
     def command(self, sql: str, *, inside: bool = True) -> None:
         """A statement without an answer; `inside` the database, or beside it as long as it is not there."""
-        self._run(lambda client: client.command(sql, settings=BOUNDED, use_database=inside))
+        self._run(lambda client: client.command(sql, settings=self._settings, use_database=inside))
 
     def close(self) -> None:
         if self._client is not None:

@@ -32,10 +32,11 @@ CREATE TABLE shapes (
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, shape)
 TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
+-- `used`: an argument or input field that is absent wherever it could stand is recorded, not used.
 CREATE TABLE shape_entries (
   org LowCardinality(String), graph LowCardinality(String), coordinate String CODEC(ZSTD(3)),
   kind LowCardinality(String), shape FixedString(16), named_type LowCardinality(String),
-  state UInt8, operation LowCardinality(String), name LowCardinality(String), type LowCardinality(String),
+  state UInt8, used Bool, operation LowCardinality(String), name LowCardinality(String), type LowCardinality(String),
   received DateTime('UTC')
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, coordinate, kind, shape)
 TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
@@ -46,30 +47,40 @@ CREATE TABLE schemas (
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, schema_version)
 SETTINGS non_replicated_deduplication_window = 10000;
 
--- What became of each range of the journal.  Plain strings and no partitions: a range is a row or a few,
--- and each dictionary and partition key costs its insert more than it could ever save (measured: 8 %).  `seen_*`: of each agent that sent a report in the range,
--- which of its sequences the log held before the range and after it, so that a restart knows them
--- whether it replays the range or goes on behind it.  `dead_*`: its dead letters, raw.
+-- What became of each range of the journal.  Plain strings, no partitions, and what is seldom read in one
+-- JSON text, `detail`: a range is a row or a few, and each dictionary, partition key and nested column costs its
+-- insert more than it could ever save (measured: a fifth of the whole insert).  `seen_*`: of each agent that sent
+-- a report in the range, which of its sequences the log held before the range and after it, so that a restart
+-- knows them whether it replays the range or goes on behind it.
 CREATE TABLE ledger (
   pipeline String, topic String, topic_id String,
   partition UInt32, epoch UInt32, first_offset Int64 CODEC(Delta, ZSTD(3)), last_offset Int64 CODEC(Delta, ZSTD(3)),
   org String, graph String,
   first_appended DateTime64(3, 'UTC'), last_appended DateTime64(3, 'UTC'),
   records UInt64, repeats UInt64, repeat_requests UInt64, dead_letters UInt64,
-  tallies UInt64, requests UInt64, day_requests Map(Date, UInt64),
+  tallies UInt64, requests UInt64, lost_requests UInt64,
   first_time DateTime('UTC'), last_time DateTime('UTC'),
-  lost Map(String, UInt64), adjusted Map(String, UInt64),
   seen_agent Array(String) CODEC(ZSTD(3)), seen_before Array(String) CODEC(ZSTD(3)), seen_after Array(String) CODEC(ZSTD(3)),
-  dead_offset Array(Int64), dead_appended Array(UInt64), dead_reason Array(String),
-  dead_message Array(String), dead_raw Array(String) CODEC(ZSTD(3))
+  detail String CODEC(ZSTD(3))
 ) ENGINE = MergeTree ORDER BY (pipeline, topic, topic_id, partition, first_offset, org, graph)
 TTL toDateTime(last_appended) + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
+-- What `detail` holds: requests by day (of the epoch), by reason those that agents lost, tallies whose time was
+-- replaced, and the dead letters.
+CREATE VIEW ledger_days AS
+SELECT org, graph, toDate(toUInt16(day.1)) AS date, day.2 AS requests
+FROM ledger ARRAY JOIN JSONExtractKeysAndValues(detail, 'days', 'UInt64') AS day;
+
+CREATE VIEW ledger_losses AS
+SELECT org, graph, last_appended, loss.1 AS reason, loss.2 AS requests
+FROM ledger ARRAY JOIN JSONExtractKeysAndValues(detail, 'lost', 'UInt64') AS loss WHERE lost_requests > 0;
+
 CREATE VIEW dead_letters AS
-SELECT pipeline, topic, topic_id, partition, epoch, offset, fromUnixTimestamp64Milli(toInt64(at), 'UTC') AS appended,
-  org, graph, reason, message, raw
-FROM ledger ARRAY JOIN dead_offset AS offset, dead_appended AS at, dead_reason AS reason, dead_message AS message,
-  dead_raw AS raw;
+SELECT pipeline, topic, topic_id, partition, epoch, dead.1 AS offset,
+  fromUnixTimestamp64Milli(dead.2, 'UTC') AS appended, org, graph, dead.3 AS reason, dead.4 AS message,
+  base64Decode(dead.5) AS raw
+FROM ledger ARRAY JOIN JSONExtract(detail, 'dead', 'Array(Tuple(Int64, Int64, String, String, String))') AS dead
+WHERE dead_letters > 0;
 
 -- No GROUP BY: the loader's rows are folded already, and merges add up what other pullers insert.
 -- No WHERE: a `range` row has no tallies, so the ARRAY JOIN leaves it out.
@@ -86,7 +97,7 @@ FROM landing_named WHERE record = 'shape';
 
 CREATE MATERIALIZED VIEW shape_entries_view TO shape_entries AS
 SELECT org, graph, co AS coordinate, k AS kind, unhex(id) AS shape, nt AS named_type, st AS state,
-  operation, name, type,
+  NOT (k IN ('argument', 'input') AND st = 4) AS used, operation, name, type,
   toDateTime(intDiv(landing_named.received, 1000), 'UTC') AS received
 FROM landing_named ARRAY JOIN landing_named.coordinate AS co, landing_named.kind AS k, landing_named.named_type AS nt, landing_named.state AS st
 WHERE record = 'shape';
@@ -99,7 +110,6 @@ FROM landing_named WHERE record = 'schema';
 -- Columns as they are: an expression costs each insert its planning.
 CREATE MATERIALIZED VIEW {landing}_ledger_view TO ledger AS
 SELECT pipeline, topic, topic_id, partition, epoch, first_offset, last_offset, org, graph, first_appended, last_appended,
-  records, repeats, repeat_requests, dead_letters, tallies, landed_requests AS requests, day_requests,
-  first_time, last_time, lost, adjusted,
-  seen_agent, seen_before, seen_after, dead_offset, dead_appended, dead_reason, dead_message, dead_raw
+  records, repeats, repeat_requests, dead_letters, tallies, landed_requests AS requests, lost_requests,
+  first_time, last_time, seen_agent, seen_before, seen_after, detail
 FROM {landing} WHERE record = 'range';
