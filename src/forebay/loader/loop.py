@@ -199,7 +199,7 @@ class Loader:
             raise
         now = self._clock()
         parts = None
-        if self._pace.curious(now):
+        if self._pace.curious:
             with contextlib.suppress(RetryLater):
                 parts = self._store.parts()
         backlog = sum(each.size for each in self._held.values())
