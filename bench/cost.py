@@ -9,11 +9,13 @@ get the same items in the same batches, in turn, in two databases of one engine.
 
 `cost/cpu`: CPU seconds of the engine's threads over all inserts (and the loader's looks at its
 parts), by its own counters (system.events: UserTimeMicroseconds + SystemTimeMicroseconds; chDB has
-no query_log) less what asking for them costs, merges query_log) less what asking for them costs,
-merges stopped, a minute: all routers' flushes of a minute together, as both see them live. Parts
-are not fsynced on either side, as on a server. What Python spends is not in it. The price of an
-insert has a fixed part (a query, and a part for each table), so the ratio grows with the batch:
-`cost/cpu_12min` and `cost/cpu_30min` are batches that a loader makes of a backlog.
+no query_log) less what asking for them costs.  Merges are stopped; one batch a minute: all routers'
+flushes of a minute together, as both see them live; ten batches of one side, then ten of the other.
+The files are in memory where the machine has such a place, and not fsynced on either side, as on a
+server: what a disk makes the kernel do for each file is not the engine's.  What Python spends is
+not in it.  The price of an insert has a fixed part (a query, and a part for each table), so the
+ratio grows with the batch: `cost/cpu_12min` and `cost/cpu_30min` are batches that a loader makes of
+a backlog.
 `cost/disk`: bytes of active parts after OPTIMIZE FINAL of every table; `cost/disk_unmerged`: before.
 `cost/query`: which clients and operations use a field, over the hour, merged: median over fields
 of the ratio of medians.  The text is the one that `forebay.insights` asks; its answer says more

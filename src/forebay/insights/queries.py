@@ -71,7 +71,11 @@ GROUP BY client, client_version, operation, name
 """
 # A shape has one entry of a coordinate, if perhaps several copies: the semi join takes any of them.
 
-CLIENTS_OF = f"{_CLIENTS_OF} ORDER BY requests DESC LIMIT {{limit:UInt32}}"
+CLIENTS_OF = f"""
+{_CLIENTS_OF} ORDER BY requests DESC LIMIT {{limit:UInt32}}
+SETTINGS optimize_move_to_prewhere = 0
+"""
+# Without the setting, planning a PREWHERE takes a sixth of the time and gains nothing at any size (measured).
 
 ALL_CLIENTS_OF = f"SELECT countIf(n > 0), sum(n) FROM (SELECT requests AS n FROM ({_CLIENTS_OF}))"
 
