@@ -29,6 +29,10 @@ class Place:
     stack: ExitStack
 
     @property
+    def group(self) -> str:
+        return f"loaders of {self.topic}"
+
+    @property
     def first(self) -> Partition:
         return Partition(self.topic, 0)
 
@@ -36,7 +40,7 @@ class Place:
         return self.stack.enter_context(closing(self.open_journal()))
 
     def follow(self, journal: Journal, *topics: str) -> Follower:
-        return Follower(self.stack.enter_context(closing(journal.consumer("loaders", topics or [self.topic]))))
+        return Follower(self.stack.enter_context(closing(journal.consumer(self.group, topics or [self.topic]))))
 
 
 @pytest.fixture(params=["sqlite", "kafka-consumer", "kafka-classic"])
@@ -142,12 +146,12 @@ def test_a_commit_keeps_offset_and_metadata_together_and_apart_from_other_groups
 ) -> None:
     append(journal, place.topic, b"a", b"b")
     follower = place.follow(journal)
-    assert journal.committed("loaders", place.first) is None
+    assert journal.committed(place.group, place.first) is None
     follower.assigned()
     follower.consumer.commit(place.first, 1, "next is 1-2")
-    assert journal.committed("loaders", place.first) == Commit(1, "next is 1-2")
+    assert journal.committed(place.group, place.first) == Commit(1, "next is 1-2")
     follower.consumer.commit(place.first, 2, "")
-    assert journal.committed("loaders", place.first) == Commit(2, "")
+    assert journal.committed(place.group, place.first) == Commit(2, "")
     assert journal.committed("others", place.first) is None
 
 
@@ -158,7 +162,7 @@ def test_who_does_not_own_a_partition_cannot_commit_it(place: Place, journal: Jo
     follower.assigned()
     with pytest.raises(Lost):
         follower.consumer.commit(Partition(place.other, 0), 1, "another's")
-    assert journal.committed("loaders", place.first) is None
+    assert journal.committed(place.group, place.first) is None
 
 
 def test_a_consumer_is_told_what_it_owns_and_gets_the_records_from_its_commit_on(
@@ -205,7 +209,7 @@ def test_everything_is_there_after_reopening_and_the_topic_keeps_its_id(place: P
     journal.close()
     again = place.open()
     assert again.topic_id(place.topic) == topic_id != again.topic_id(place.other)
-    assert again.committed("loaders", place.first) == Commit(1, "m")
+    assert again.committed(place.group, place.first) == Commit(1, "m")
     append(again, place.topic, b"c")
     assert [record.offset for record in again.read(place.first, 0, 10)] == [0, 1, 2]
 

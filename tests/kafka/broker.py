@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from forebay.journal.kafka import KafkaJournal
 from forebay.settings import KafkaSettings
 
 from .local_kafka import Cluster
@@ -25,6 +24,7 @@ QUICK = {
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
     "offsets.topic.num.partitions": "1",
+    "transaction.state.log.num.partitions": "1",
 }
 SESSION = 3.0
 
@@ -37,6 +37,7 @@ class Broker:
         self.cluster.start()
         self.bootstrap = self.cluster.bootstrap
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self._reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "tests"})
         self._names = itertools.count(1)
 
     def settings(self, **changed: Any) -> KafkaSettings:
@@ -56,9 +57,8 @@ class Broker:
     def create(self, name: str, partitions: int = 1) -> None:
         config = {"message.timestamp.type": "LogAppendTime"}
         self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
-        journal = KafkaJournal(self.settings(), [name])
-        _until_it_works(lambda: [journal.bounds(partition) for partition in journal.partitions(name)])
-        journal.close()
+        for number in range(partitions):
+            _until_it_works(lambda: self._reader.get_watermark_offsets(TopicPartition(name, number), 5, cached=False))  # noqa: B023
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([name])[name].result()

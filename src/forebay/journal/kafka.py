@@ -22,7 +22,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec, TopicDescription
+from confluent_kafka.admin import AdminClient, TopicDescription
 
 from ..errors import RetryLater
 from ..settings import KafkaSettings
@@ -70,15 +70,12 @@ class KafkaJournal:
         return str(self._describe(topic).topic_id)
 
     def bounds(self, partition: Partition) -> Bounds:
-        where = TopicPartition(partition.topic, partition.number)
-        asked = [
-            self._admin.list_offsets({where: spec}, request_timeout=ANSWER_WITHIN)[where]
-            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
-        ]
+        # Not by the admin client: it goes on saying for half a minute that a partition has no leader.
         try:
-            return Bounds(*(answer.result().offset for answer in asked))
+            found = self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
         except KafkaException as exc:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
+        return Bounds(*found)
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])

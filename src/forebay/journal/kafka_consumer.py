@@ -108,7 +108,9 @@ class KafkaConsumer:
         self._leave()
 
     def _join(self, protocol: str) -> None:
-        session = {"session.timeout.ms": int(self._session * 1000)} if protocol == "classic" else {}
+        milliseconds = int(self._session * 1000)
+        alive = {"session.timeout.ms": milliseconds, "heartbeat.interval.ms": min(milliseconds // 3, 3_000)}
+        session = alive if protocol == "classic" else {}
         self._protocol = protocol
         try:
             self._client = Consumer({**self._config, **session, "group.protocol": protocol})
@@ -226,8 +228,12 @@ class KafkaConsumer:
             self._paused.clear()
 
     def _watch_topics(self) -> None:
-        """The classic protocol goes on at its old place in a topic that was deleted and created again."""
-        if self._protocol == "consumer" or time.monotonic() < self._topics_due:
+        """What the protocols keep to themselves.
+
+        The classic one goes on at its old place in a topic that was deleted and created again;
+        KIP-848 waits without a word for a topic that does not exist.
+        """
+        if time.monotonic() < self._topics_due:
             return
         try:
             for topic in self._topics:
