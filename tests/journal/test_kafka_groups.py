@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from kafka.broker import SESSION, Broker
 from polling import Follower
 
-from forebay.errors import RetryLater, Stop
+from forebay.errors import Stop
 from forebay.journal.kafka import KafkaJournal
 from forebay.journal.port import Bounds, Commit, Lost, Message, Partition
 
@@ -250,7 +250,7 @@ def test_a_partition_that_cannot_be_taken_over_stops_the_member_and_goes_to_anot
 ) -> None:
     class Unsure(KafkaJournal):
         def bounds(self, partition: Partition) -> Bounds:
-            raise RetryLater("nobody knows")
+            raise Stop("nobody knows")
 
     topic = broker.topic()
     member = follow(open_journal(topic, kind=Unsure), topic)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from forebay.settings import KafkaSettings
@@ -57,8 +57,20 @@ class Broker:
     def create(self, name: str, partitions: int = 1) -> None:
         config = {"message.timestamp.type": "LogAppendTime"}
         self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
-        for number in range(partitions):
-            _until_it_works(lambda: self._reader.get_watermark_offsets(TopicPartition(name, number), 5, cached=False))  # noqa: B023
+        until = time.monotonic() + 15
+        while not self._serves(name, partitions):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    def _serves(self, name: str, partitions: int) -> bool:
+        """A new topic is not known to every part of the broker at once."""
+        self._reader.list_topics(name, 5)  # the client remembers for long that it did not know a topic, unless asked
+        try:
+            for number in range(partitions):
+                self._reader.get_watermark_offsets(TopicPartition(name, number), 5, cached=False)
+        except KafkaException:
+            return False
+        return True
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([name])[name].result()
@@ -67,17 +79,3 @@ class Broker:
         """What retention does, at once."""
         place = TopicPartition(topic, partition, below)
         self.admin.delete_records([place])[place].result()
-
-
-def _until_it_works(ask: Any, within: float = 15) -> None:
-    """A new topic is not known to every part of the broker at once."""
-    until = time.monotonic() + within
-    while True:
-        try:
-            ask()
-        except Exception:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return

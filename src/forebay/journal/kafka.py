@@ -32,7 +32,7 @@ from .kafka_consumer import KafkaConsumer
 from .port import Bounds, Commit, Fetched, Message, Partition
 
 MIB = 2**20
-ANSWER_WITHIN = 10.0
+ANSWER_WITHIN = 5.0
 """Seconds that a question to the cluster may take."""
 
 
@@ -70,9 +70,15 @@ class KafkaJournal:
         return str(self._describe(topic).topic_id)
 
     def bounds(self, partition: Partition) -> Bounds:
-        # Not by the admin client: it goes on saying for half a minute that a partition has no leader.
+        # Not by the admin client: once it has met a partition without a leader it says so for half a minute.
         try:
-            found = self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
+            try:
+                found = self._watermarks(partition)
+            except KafkaException as exc:
+                if exc.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
+                found = self._watermarks(partition)
         except KafkaException as exc:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
         return Bounds(*found)
@@ -106,6 +112,9 @@ class KafkaJournal:
     def close(self) -> None:
         self._appends.close(within=self._settings.delivery)
         self._clients.close()
+
+    def _watermarks(self, partition: Partition) -> tuple[int, int]:
+        return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
 
     def _describe(self, topic: str) -> TopicDescription:
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_WITHIN)

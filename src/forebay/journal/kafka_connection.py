@@ -32,14 +32,8 @@ UNAVAILABLE = frozenset(
 )
 """Nobody has answered: the outcome of what was asked is unknown, and asking again is right."""
 
-ABSENT = frozenset(
-    {
-        KafkaError._NOENT,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-    }
-)
+ABSENT = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
+"""Said by a broker.  `_UNKNOWN_PARTITION` and `_NOENT` are the client's word for "no leader that I know of"."""
 
 REFUSED = frozenset(
     {
@@ -94,7 +88,7 @@ def mapped(exc: KafkaException, doing: str) -> RetryLater | Stop:
 def meaning(error: KafkaError, doing: str) -> RetryLater | Stop:
     """The same for an error that came as a value."""
     if error.code() in ABSENT:
-        return Stop(f"Kafka refused to {doing}: there is no such topic or partition; create the topics first")
+        return Stop(f"Kafka refused to {doing}: there is no such topic; create the topics first")
     if error.fatal() or error.code() in REFUSED:
         return Stop(f"Kafka refused to {doing}: {error.str()}")
     return RetryLater(f"Kafka could not {doing}: {error.str()}")

@@ -19,13 +19,15 @@ from confluent_kafka import Message as Arrived
 
 from ..errors import ForebayError, RetryLater, Stop
 from .kafka_connection import UNAVAILABLE, arrived, fetched, mapped, meaning
-from .port import Assigned, Commit, Journal, Lost, Partition, Polled
+from .port import Assigned, Bounds, Commit, Journal, Lost, Partition, Polled
 
 MOST_RECORDS = 10_000
 METADATA_UNITS = 4_095
 """The broker takes 4,096 of Java's characters, and the client adds one."""
 TOPICS_EVERY = 5.0
 COMMITTED_WITHIN = 20.0
+COORDINATOR_WITHIN = 5.0
+LEADER_WITHIN = 10.0
 
 DEFAULTS = {
     "fetch.queue.backoff.ms": 5,  # by default the fetcher sleeps a second whenever its queue is full
@@ -92,6 +94,8 @@ class KafkaConsumer:
             raise Lost(f"{where} is not ours")
         place = TopicPartition(partition.topic, partition.number, offset, metadata)
         try:
+            # A commit waits without end for a coordinator that is away, and can't be taken back: a question can.
+            self._client.committed([TopicPartition(*partition)], timeout=COORDINATOR_WITHIN)
             [answer] = self._client.commit(offsets=[place], asynchronous=False)
             error = answer.error
         except KafkaException as exc:
@@ -165,6 +169,8 @@ class KafkaConsumer:
         self._paused = set(ours)
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._failure:
+            return  # we are leaving
         try:
             places = self._places([Partition(where.topic, where.partition) for where in partitions])
             if self._protocol == "consumer":
@@ -190,7 +196,7 @@ class KafkaConsumer:
                 raise KafkaException(found.error)
             partition = Partition(found.topic, found.partition)
             topic_id = self._same_topic(partition.topic)
-            low, high = bounds = self._journal.bounds(partition)
+            low, high = bounds = self._bounds(partition)
             committed = Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
             place = min(max(committed.offset, low), high) if committed else low
             taken.append((Assigned(partition, topic_id, committed, bounds), place))
@@ -199,6 +205,17 @@ class KafkaConsumer:
             self._paused.discard(assigned.partition)
             self._news.assigned.append(assigned)
         return [TopicPartition(*assigned.partition, place) for assigned, place in taken]
+
+    def _bounds(self, partition: Partition) -> Bounds:
+        """Waits for a leader to be elected: a callback can't be left with the question open."""
+        until = time.monotonic() + LEADER_WITHIN
+        while True:
+            try:
+                return self._journal.bounds(partition)
+            except RetryLater as exc:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(min(exc.retry_after, 0.2))
 
     def _doubt(self, partition: Partition, until: float) -> None:
         self._forget(partition)
