@@ -57,6 +57,9 @@ class Broker:
     def create(self, name: str, partitions: int = 1) -> None:
         config = {"message.timestamp.type": "LogAppendTime"}
         self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+        self.ready(name, partitions)
+
+    def ready(self, name: str, partitions: int) -> None:
         until = time.monotonic() + 15
         while not self._serves(name, partitions):
             assert time.monotonic() < until
