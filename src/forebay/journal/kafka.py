@@ -44,8 +44,8 @@ class KafkaJournal:
         self._topics = frozenset(topics)
         self._connection = connection(settings)
         reader = {"group.id": "forebay-reader", "enable.auto.commit": False, "auto.offset.reset": "error"}
-        # A reader jumps about: it must not wait for what it no longer wants.
-        quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5}
+        # A reader jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
+        quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
         self._clients = ExitStack()
         try:
             self._admin = self._clients.enter_context(AdminClient(self._connection))
