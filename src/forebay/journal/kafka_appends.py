@@ -103,6 +103,8 @@ class Appends:
                 self._producer.produce(topic, value, key, on_delivery=acknowledged)
         except BufferError:
             append.fail(RetryLater("too many records wait for Kafka"))
+        except RuntimeError:  # this one has just been replaced and closed
+            append.fail(RetryLater("Kafka's producer is being replaced"))
         except KafkaException as exc:
             error = exc.args[0]
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:  # our own limit; the broker's answer is about a batch
@@ -116,8 +118,8 @@ class Appends:
             self._producer.poll(0.1)
             if self._broken:  # librdkafka: after a fatal error an idempotent producer takes nothing any more
                 old, self._producer = self._producer, Producer(self._config)
-                self._broken = False
                 self._give_up(old, 0)
+                self._broken = False
 
     def _on_error(self, error: KafkaError) -> None:
         self._trouble = error.str()

@@ -70,13 +70,9 @@ class KafkaConsumer:
         if self._failure:
             raise self._failure
         try:
-            self._pause(paused)
-            for message in arrived(self._client, MOST_RECORDS, timeout):
-                self._take(message)
-            self._take_anew()
-            self._watch_topics()
-        except KafkaException as exc:
-            raise mapped(exc, "deliver records") from exc
+            self._serve(timeout, paused)
+        except Stop as stop:
+            self._failure = self._failure or stop
         if self._failure:
             self._leave()
             raise self._failure
@@ -124,6 +120,17 @@ class KafkaConsumer:
         except KafkaException as exc:
             raise mapped(exc, "let a consumer in") from exc
 
+    def _serve(self, timeout: float, paused: frozenset[Partition]) -> None:
+        """What it finds stands in `_news`, and stays there if it does not get to its end."""
+        try:
+            self._pause(paused)
+            for message in arrived(self._client, MOST_RECORDS, timeout):
+                self._take(message)
+            self._take_anew()
+            self._watch_topics()
+        except KafkaException as exc:
+            raise mapped(exc, "deliver records") from exc
+
     def _leave(self) -> None:
         self._client.close()
         self._place.clear()
@@ -141,8 +148,7 @@ class KafkaConsumer:
             return  # fetched before the partition was dropped, or taken anew
         if record.offset > place:
             gap = f"{partition.topic}[{partition.number}] lacks offsets {place} to {record.offset - 1}"
-            self._failure = Stop(f"{gap}: the topic must be neither compacted nor written by transactions")
-            return
+            raise Stop(f"{gap}: the topic must be neither compacted nor written by transactions")
         self._news.records.setdefault(partition, []).append(record)
         self._place[partition] = record.offset + 1
 
@@ -158,7 +164,7 @@ class KafkaConsumer:
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED or error.code() in UNAVAILABLE or error.retriable():
             pass  # librdkafka goes on by itself; what it loses meanwhile, the callbacks tell
         else:
-            self._failure = self._failure or Stop(str(meaning(error, f"deliver {partition.topic or 'records'}")))
+            raise Stop(str(meaning(error, f"deliver {partition.topic or 'records'}")))
 
     def _pause(self, paused: frozenset[Partition]) -> None:
         ours = paused & self._place.keys()
@@ -171,6 +177,7 @@ class KafkaConsumer:
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         if self._failure:
             return  # we are leaving
+        self._may_fall_back = False
         try:
             places = self._places([Partition(where.topic, where.partition) for where in partitions])
             if self._protocol == "consumer":
@@ -257,8 +264,6 @@ class KafkaConsumer:
                 self._same_topic(topic)
         except RetryLater:
             pass  # the brokers are away: asked again soon
-        except Stop as stop:
-            self._failure = stop
         self._topics_due = time.monotonic() + TOPICS_EVERY
 
     def _same_topic(self, topic: str) -> str:
