@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check bench browser lock proto clean
+.PHONY: install demo test check bench browser kafka lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check browser
+test: check browser kafka
 	$(BIN)/pytest
 
 bench: install
@@ -30,6 +30,10 @@ bench: install
 # Chromium for the page's tests: the one that is there, else the system's package.
 browser:
 	@scripts/browser
+
+# The jars of a real Kafka for the journal's tests, in .kafka/jars.
+kafka:
+	@scripts/kafka
 
 lock: install
 	$(BIN)/python -m pip install --quiet uv

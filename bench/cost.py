@@ -67,7 +67,7 @@ from .result import Result, at_least
 
 ROUTERS, OPERATIONS, MINUTES = 5, 200, 60
 TURN = 10
-"""Batches of one side before the other has its turn: a small insert right after a large one pays for its cold caches."""
+"""Batches of one side before the other has its turn: a small insert after a large one pays for its cold caches."""
 BEGIN = int(time.time()) // 3600 * 60 - 60  # in minutes: the last full hour, which is not old enough to be coarsened
 ORG, GRAPH = "bench", "shop"
 WINDOW = {"org": ORG, "graph": GRAPH, "limit": 1_000, "since": BEGIN * 60, "until": (BEGIN + MINUTES) * 60}
@@ -84,7 +84,7 @@ class Item(NamedTuple):
 
 
 def run() -> Iterator[Result]:
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108  a directory of our own is made there
     place = memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**30 else Path.cwd()
     with tempfile.TemporaryDirectory(dir=place, prefix=".bench-") as directory:
         path = f"{directory}/store"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from kafka.broker import Broker
 
 from forebay.store.clickhouse import ClickHouse
 
@@ -24,3 +25,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
 @pytest.fixture(scope="session")
 def store(embedded: ClickHouse) -> ClickHouse:
     return embedded
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real Kafka, started with the first test that wants it.  Tests keep apart by the names of their topics."""
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    yield broker
+    broker.cluster.remove()

@@ -25,3 +25,17 @@ def test_a_setting_is_read_from_its_variable_and_else_has_its_default() -> None:
 def test_a_value_that_does_not_fit_is_one_clear_line(value: str) -> None:
     with pytest.raises(Stop, match="FOREBAY_COLLECTOR_ENTRIES"):
         settings.read(settings.CollectorSettings, {"FOREBAY_COLLECTOR_ENTRIES": value})
+
+
+def test_a_text_is_taken_as_it_is_and_a_choice_must_be_one_of_them() -> None:
+    given = {"FOREBAY_KAFKA_BROKERS": "a:9092,b:9092", "FOREBAY_KAFKA_PROTOCOL": "classic"}
+    read = settings.read(settings.KafkaSettings, given)
+    assert (read.brokers, read.protocol) == ("a:9092,b:9092", "classic")
+    with pytest.raises(Stop, match="none of auto, consumer, classic"):
+        settings.read(settings.KafkaSettings, {"FOREBAY_KAFKA_PROTOCOL": "newest"})
+
+
+def test_zero_is_taken_only_where_it_is_the_default() -> None:
+    assert settings.read(settings.KafkaSettings, {"FOREBAY_KAFKA_RETENTION_GIB": "0"}).retention_gib == 0
+    with pytest.raises(Stop, match="RETENTION_GIB must be more than 0"):
+        settings.read(settings.KafkaSettings, {"FOREBAY_KAFKA_RETENTION_GIB": "-1"})

@@ -16,9 +16,9 @@ from .errors import Stop
 S = TypeVar("S")
 
 
-def setting(default: float, unit: str, meaning: str) -> Any:
-    """A field whose unit and meaning the documentation takes from here."""
-    return dataclasses.field(default=default, metadata={"unit": unit, "meaning": meaning})
+def setting(default: float | str, unit: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field whose unit and meaning the documentation takes from here.  A number must be positive, or its default."""
+    return dataclasses.field(default=default, metadata={"unit": unit, "meaning": meaning, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,32 @@ class JournalSettings:
     retention: float = setting(7 * 86_400, "s", "how long records that are in the store are kept for `verify`")
 
 
-STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings)
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """The journal on Kafka: how it is reached, and what its topics should be."""
+
+    brokers: str = setting("", "host:port,…", "where the cluster is reached")
+    options: str = setting("{}", "JSON", "more options of librdkafka for every client, such as `security.protocol`")
+    protocol: str = setting(
+        "auto", "", "of the consumer group; auto: KIP-848 where the brokers have it", ("auto", "consumer", "classic")
+    )
+    session: float = setting(45.0, "s", "silence after which a loader is taken for dead (KIP-848: the brokers decide)")
+    delivery: float = setting(5.0, "s", "until an append that is not acknowledged fails; less than clients wait")
+    partitions: int = setting(8, "partitions", "of the topic of tallies; each costs the store an insert of its own")
+    replicas: int = setting(3, "brokers", "that hold each record")
+    in_sync: int = setting(2, "brokers", "that must have a record before it is acknowledged")
+    retention: float = setting(7 * 86_400, "s", "how long the topics keep records")
+    retention_gib: float = setting(0, "GiB", "most that a partition keeps, whatever its age; 0: no bound")
+    message_mib: int = setting(64, "MiB", "largest record")
+
+
+STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings, KafkaSettings)
 
 
 def table() -> str:
     """Every setting as rows of a Markdown table: variable, default, unit, meaning."""
     return "".join(
-        f"| `{variable(kind, field)}` | {field.default:,} | {field.metadata['unit']} | {field.metadata['meaning']} |\n"
+        f"| `{variable(kind, field)}` | {_shown(field.default)} | {_unit(field)} | {field.metadata['meaning']} |\n"
         for kind in STAGES
         for field in dataclasses.fields(kind)
     )
@@ -80,10 +99,31 @@ def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage's settings are a dataclass
         name = variable(kind, field)
         if (text := environment.get(name)) is not None:
-            try:
-                given[field.name] = int(text) if isinstance(field.default, int) else float(text)
-            except ValueError:
-                raise Stop(f"{name} is {text!r}, which is no number of {field.metadata['unit']}") from None
-            if given[field.name] <= 0:
-                raise Stop(f"{name} must be more than 0")
+            given[field.name] = (
+                _text(name, text, field) if isinstance(field.default, str) else _number(name, text, field)
+            )
     return kind(**given)
+
+
+def _text(name: str, text: str, field: dataclasses.Field[Any]) -> str:
+    if field.metadata["choices"] and text not in field.metadata["choices"]:
+        raise Stop(f"{name} is {text!r}, which is none of {_unit(field)}")
+    return text
+
+
+def _number(name: str, text: str, field: dataclasses.Field[Any]) -> float:
+    try:
+        number = int(text) if isinstance(field.default, int) else float(text)
+    except ValueError:
+        raise Stop(f"{name} is {text!r}, which is no number of {field.metadata['unit']}") from None
+    if number <= 0 and number != field.default:
+        raise Stop(f"{name} must be more than 0")
+    return number
+
+
+def _unit(field: dataclasses.Field[Any]) -> str:
+    return str(field.metadata["unit"]) or ", ".join(field.metadata["choices"])
+
+
+def _shown(default: Any) -> str:
+    return default or "none" if isinstance(default, str) else f"{default:,}"

@@ -2,156 +2,235 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kafka.broker import Broker
+from polling import Follower
 
-from forebay.errors import RetryLater, Stop
-from forebay.journal.port import Commit, Journal, Message, Partition
+from forebay.journal.kafka import KafkaJournal
+from forebay.journal.port import Commit, Journal, Lost, Message, Partition
 from forebay.journal.sqlite import SqliteJournal
 
-TOPIC = "letters"
-FIRST = Partition(TOPIC, 0)
+
+@dataclass
+class Place:
+    """Where a journal lives, with two empty topics of one partition each.  What it opens is closed with the test."""
+
+    open_journal: Callable[[], Journal]
+    trim: Callable[[int], object]  # forget what is below this offset in the first topic, as retention does
+    topic: str
+    other: str
+    stack: ExitStack
+
+    @property
+    def group(self) -> str:
+        return f"loaders of {self.topic}"
+
+    @property
+    def first(self) -> Partition:
+        return Partition(self.topic, 0)
+
+    def open(self) -> Journal:
+        return self.stack.enter_context(closing(self.open_journal()))
+
+    def follow(self, journal: Journal, *topics: str) -> Follower:
+        return Follower(self.stack.enter_context(closing(journal.consumer(self.group, topics or [self.topic]))))
 
 
-def open_journal(folder: Path) -> SqliteJournal:
-    return SqliteJournal(folder / "journal.sqlite3", [TOPIC, "other"])
+@pytest.fixture(params=["sqlite", "kafka-consumer", "kafka-classic"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield sqlite(tmp_path, stack)
+        else:
+            protocol = request.param.removeprefix("kafka-")
+            yield kafka(request.getfixturevalue("broker"), protocol, stack)
+
+
+def sqlite(folder: Path, stack: ExitStack) -> Place:
+    def opened() -> SqliteJournal:
+        return SqliteJournal(folder / "journal.sqlite3", ["letters", "other"])
+
+    def trim(below: int) -> None:
+        with closing(opened()) as journal:
+            journal.trim(Partition("letters", 0), below, appended_before=2**62)
+
+    return Place(opened, trim, "letters", "other", stack)
+
+
+def kafka(broker: Broker, protocol: str, stack: ExitStack) -> Place:
+    topic, other = broker.topic(), broker.topic("other")
+    settings = broker.settings(protocol=protocol)
+    return Place(
+        lambda: KafkaJournal(settings, [topic, other]), lambda below: broker.trim(topic, below), topic, other, stack
+    )
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    journal = open_journal(tmp_path)
-    yield journal
-    journal.close()
+def journal(place: Place) -> Journal:
+    return place.open()
 
 
-def append(journal: Journal, *values: bytes, topic: str = TOPIC) -> None:
+def append(journal: Journal, topic: str, *values: bytes) -> None:
     journal.append([Message(topic, "key", value) for value in values]).result(timeout=30)
 
 
-def test_records_are_read_in_the_order_in_which_they_were_appended(journal: SqliteJournal) -> None:
-    append(journal, b"a", b"b")
-    append(journal, b"c")
-    assert [(record.offset, record.value) for record in journal.read(FIRST, 0, 10)] == [(0, b"a"), (1, b"b"), (2, b"c")]
-    assert journal.bounds(FIRST) == (0, 3)
+def test_records_are_read_in_the_order_in_which_they_were_appended(place: Place, journal: Journal) -> None:
+    append(journal, place.topic, b"a", b"b")
+    append(journal, place.topic, b"c")
+    assert [(record.offset, record.value) for record in journal.read(place.first, 0, 10)] == [
+        (0, b"a"),
+        (1, b"b"),
+        (2, b"c"),
+    ]
+    assert journal.bounds(place.first) == (0, 3)
+    assert journal.partitions(place.topic) == [place.first]
 
 
-def test_reading_stops_at_either_limit_but_gives_at_least_one_record(journal: SqliteJournal) -> None:
-    append(journal, b"a" * 100, b"b" * 100, b"c" * 100)
-    assert len(journal.read(FIRST, 0, 2)) == 2
-    assert len(journal.read(FIRST, 0, 10, max_bytes=250)) == 2
-    assert len(journal.read(FIRST, 1, 10, max_bytes=1)) == 1
-    assert journal.read(FIRST, 3, 10) == []
+def test_a_record_says_when_it_was_appended(place: Place, journal: Journal) -> None:
+    before = int(time.time() * 1000)
+    append(journal, place.topic, b"a")
+    assert before <= journal.read(place.first, 0, 1)[0].appended <= time.time() * 1000
 
 
-def test_an_append_to_several_topics_lands_in_all_of_them(journal: SqliteJournal) -> None:
-    journal.append([Message("other", "k", b"x"), Message(TOPIC, "k", b"y")]).result(timeout=30)
-    assert [record.value for record in journal.read(Partition("other", 0), 0, 10)] == [b"x"]
-    assert [record.value for record in journal.read(FIRST, 0, 10)] == [b"y"]
+def test_reading_stops_at_either_limit_but_gives_at_least_one_record(place: Place, journal: Journal) -> None:
+    append(journal, place.topic, b"a" * 100, b"b" * 100, b"c" * 100)
+    assert len(journal.read(place.first, 0, 2)) == 2
+    assert len(journal.read(place.first, 0, 10, max_bytes=250)) == 2
+    assert len(journal.read(place.first, 1, 10, max_bytes=1)) == 1
+    assert journal.read(place.first, 3, 10) == []
 
 
-def test_a_commit_keeps_offset_and_metadata_together_and_apart_from_other_groups(journal: SqliteJournal) -> None:
-    append(journal, b"a", b"b")
-    consumer = journal.consumer("loaders", [TOPIC])
-    assert journal.committed("loaders", FIRST) is None
-    consumer.poll(0)
-    consumer.commit(FIRST, 1, "next is 1-2")
-    assert journal.committed("loaders", FIRST) == Commit(1, "next is 1-2")
-    consumer.commit(FIRST, 2, "")
-    assert journal.committed("loaders", FIRST) == Commit(2, "")
-    assert journal.committed("others", FIRST) is None
+def test_many_threads_read_at_once_and_disturb_no_consumer(place: Place, journal: Journal) -> None:
+    append(journal, place.topic, b"a", b"b", b"c")
+    follower = place.follow(journal)
+    follower.assigned()
+    with ThreadPoolExecutor(8) as threads:
+        reads = list(threads.map(lambda n: journal.read(place.first, n % 3, 10), range(24)))
+    assert [records[0].offset for records in reads] == [n % 3 for n in range(24)]
+    assert [record.value for record in follower.records(place.first, 3)] == [b"a", b"b", b"c"]
 
 
-def test_a_consumer_is_told_what_it_owns_before_it_gets_records_from_its_commit_on(journal: SqliteJournal) -> None:
-    append(journal, b"a", b"b")
-    first = journal.consumer("loaders", [TOPIC])
-    [assigned] = first.poll(0).assigned
-    assert (assigned.partition, assigned.committed, assigned.bounds) == (FIRST, None, (0, 2))
-    assert [record.offset for record in first.poll(0).records[FIRST]] == [0, 1]
-    first.commit(FIRST, 1, "")
-    first.close()
-
-    second = journal.consumer("loaders", [TOPIC])
-    [assigned] = second.poll(0).assigned
-    assert assigned.committed == Commit(1, "")
-    assert [record.offset for record in second.poll(0).records[FIRST]] == [1]
-    assert second.poll(0).records == {}
+def test_an_append_to_several_topics_lands_in_all_of_them(place: Place, journal: Journal) -> None:
+    messages = [Message(place.other, "k", b"x"), Message(place.topic, "k", b"y"), Message(place.other, "k", b"z")]
+    journal.append(messages).result(timeout=30)
+    assert [record.value for record in journal.read(Partition(place.other, 0), 0, 10)] == [b"x", b"z"]
+    assert [record.value for record in journal.read(place.first, 0, 10)] == [b"y"]
 
 
-def test_a_paused_partition_delivers_nothing_and_goes_on_where_it_stood(journal: SqliteJournal) -> None:
-    append(journal, b"a")
-    consumer = journal.consumer("loaders", [TOPIC, "other"])
-    consumer.poll(0)
-    append(journal, b"x", topic="other")
-    assert list(consumer.poll(0, paused=frozenset({FIRST})).records) == [Partition("other", 0)]
-    assert list(consumer.poll(0).records) == [FIRST]
+def test_an_append_of_nothing_succeeds(journal: Journal) -> None:
+    journal.append([]).result(timeout=30)
 
 
-def test_everything_is_there_after_reopening_and_the_topic_keeps_its_id(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path)
-    append(journal, b"a", b"b")
-    topic_id = journal.topic_id(TOPIC)
-    journal.consumer("loaders", [TOPIC]).commit(FIRST, 1, "m")
-    journal.close()
-    again = open_journal(tmp_path)
-    assert again.topic_id(TOPIC) == topic_id != again.topic_id("other")
-    assert again.committed("loaders", FIRST) == Commit(1, "m")
-    append(again, b"c")
-    assert [record.offset for record in again.read(FIRST, 0, 10)] == [0, 1, 2]
-    again.close()
+def test_who_stops_waiting_for_an_append_neither_takes_it_back_nor_disturbs_the_next(
+    place: Place, journal: Journal
+) -> None:
+    assert not journal.append([Message(place.topic, "k", b"a")]).cancel()
+    append(journal, place.topic, b"b")
+    assert [record.value for record in journal.read(place.first, 0, 10)] == [b"a", b"b"]
 
 
-def test_offsets_are_never_given_twice_not_even_after_everything_was_trimmed(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path)
-    append(journal, b"a", b"b")
-    assert journal.trim(FIRST, below=2, appended_before=2**62) == 2
-    assert journal.bounds(FIRST) == (2, 2)
-    journal.close()
-    again = open_journal(tmp_path)
-    append(again, b"c")
-    assert [record.offset for record in again.read(FIRST, 0, 10)] == [2]
-    again.close()
-
-
-def test_trimming_keeps_what_is_not_below_the_offset_or_not_old_enough(journal: SqliteJournal) -> None:
-    append(journal, b"a", b"b")
-    assert journal.trim(FIRST, below=1, appended_before=2**62) == 1
-    assert journal.trim(FIRST, below=2, appended_before=0) == 0
-    assert journal.bounds(FIRST) == (1, 2)
-
-
-def test_a_full_disk_refuses_the_append_and_leaves_the_journal_whole(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path)
-    append(journal, b"a")
-    pages = "PRAGMA max_page_count = 16"
-    journal._submit(lambda writer: writer.execute(pages).fetchone()).result()  # SQLite's own way to a full disk
-    with pytest.raises(RetryLater, match="full"):
-        append(journal, b"b" * 2**20)
-    append(journal, b"c")
-    assert [record.value for record in journal.read(FIRST, 0, 10)] == [b"a", b"c"]
-    journal.close()
-
-
-def test_a_file_of_a_newer_version_or_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path)
-    journal._submit(lambda writer: writer.execute("PRAGMA user_version = 99")).result()
-    journal.close()
-    with pytest.raises(Stop, match="newer Forebay"):
-        open_journal(tmp_path)
-    (tmp_path / "journal.sqlite3").write_bytes(b"no database " * 100)
-    with pytest.raises(Stop, match="cannot be opened"):
-        open_journal(tmp_path)
-    assert (tmp_path / "journal.sqlite3").read_bytes() == b"no database " * 100
-
-
-def test_a_caller_that_gives_up_waiting_disturbs_nobody(journal: SqliteJournal) -> None:
-    futures = [journal.append([Message(TOPIC, "k", b"a")]) for _ in range(100)]
-    assert not any(future.cancel() for future in futures)
-    append(journal, b"b")
-    assert journal.bounds(FIRST) == (0, 101)
-
-
-def test_an_unknown_topic_is_refused_at_once(journal: SqliteJournal) -> None:
+def test_an_unknown_topic_is_refused_at_once(journal: Journal) -> None:
     with pytest.raises(ValueError, match="no such topic"):
-        append(journal, b"a", topic="nowhere")
+        append(journal, "nowhere", b"a")
+
+
+def test_a_commit_keeps_offset_and_metadata_together_and_apart_from_other_groups(
+    place: Place, journal: Journal
+) -> None:
+    append(journal, place.topic, b"a", b"b")
+    follower = place.follow(journal)
+    assert journal.committed(place.group, place.first) is None
+    follower.assigned()
+    follower.consumer.commit(place.first, 1, "next is 1-2")
+    assert journal.committed(place.group, place.first) == Commit(1, "next is 1-2")
+    follower.consumer.commit(place.first, 2, "")
+    assert journal.committed(place.group, place.first) == Commit(2, "")
+    assert journal.committed("others", place.first) is None
+
+
+def test_who_does_not_own_a_partition_cannot_commit_it(place: Place, journal: Journal) -> None:
+    follower = place.follow(journal)
+    with pytest.raises(Lost):
+        follower.consumer.commit(place.first, 1, "never polled")
+    follower.assigned()
+    with pytest.raises(Lost):
+        follower.consumer.commit(Partition(place.other, 0), 1, "another's")
+    assert journal.committed(place.group, place.first) is None
+
+
+def test_a_consumer_is_told_what_it_owns_and_gets_the_records_from_its_commit_on(
+    place: Place, journal: Journal
+) -> None:
+    append(journal, place.topic, b"a", b"b")
+    first = place.follow(journal)
+    [told] = first.assigned()
+    assert (told.partition, told.committed, told.bounds) == (place.first, None, (0, 2))
+    assert told.topic_id == journal.topic_id(place.topic)
+    assert [record.value for record in first.records(place.first, 2)] == [b"a", b"b"]
+    first.consumer.commit(place.first, 1, "")
+    first.consumer.close()
+
+    second = place.follow(journal)
+    assert second.assigned()[0].committed == Commit(1, "")
+    assert [record.offset for record in second.records(place.first)] == [1]
+    assert second.quiet()
+
+
+def test_a_paused_partition_delivers_nothing_and_goes_on_where_it_stood(place: Place, journal: Journal) -> None:
+    follower = place.follow(journal, place.topic, place.other)
+    follower.assigned(2)
+    paused = frozenset({place.first})
+    assert follower.quiet(paused=paused)
+    append(journal, place.topic, b"a", b"b")
+    append(journal, place.other, b"x")
+    assert [record.value for record in follower.records(Partition(place.other, 0), 1, paused)] == [b"x"]
+    assert follower.quiet(paused=paused)
+    assert [record.offset for record in follower.records(place.first, 2)] == [0, 1]
+    append(journal, place.topic, b"c")
+    assert follower.quiet(paused=paused)
+    assert [record.offset for record in follower.records(place.first)] == [2]
+
+
+def test_everything_is_there_after_reopening_and_the_topic_keeps_its_id(place: Place) -> None:
+    journal = place.open_journal()
+    append(journal, place.topic, b"a", b"b")
+    topic_id = journal.topic_id(place.topic)
+    follower = place.follow(journal)
+    follower.assigned()
+    follower.consumer.commit(place.first, 1, "m")
+    follower.consumer.close()
+    journal.close()
+    again = place.open()
+    assert again.topic_id(place.topic) == topic_id != again.topic_id(place.other)
+    assert again.committed(place.group, place.first) == Commit(1, "m")
+    append(again, place.topic, b"c")
+    assert [record.offset for record in again.read(place.first, 0, 10)] == [0, 1, 2]
+
+
+def test_offsets_are_never_given_twice_not_even_after_everything_was_trimmed(place: Place) -> None:
+    append(place.open(), place.topic, b"a", b"b")
+    place.trim(2)
+    journal = place.open()
+    assert journal.bounds(place.first) == (2, 2)
+    append(journal, place.topic, b"c")
+    assert [record.offset for record in journal.read(place.first, 0, 10)] == [2]
+
+
+def test_a_consumer_that_retention_has_overtaken_is_told_and_gets_what_is_left(place: Place, journal: Journal) -> None:
+    append(journal, place.topic, b"a", b"b", b"c")
+    follower = place.follow(journal)
+    follower.assigned()
+    follower.consumer.commit(place.first, 1, "m")
+    follower.consumer.close()
+    place.trim(2)
+    late = place.follow(journal)
+    [told] = late.assigned()
+    assert (told.committed, told.bounds) == (Commit(1, "m"), (2, 3))
+    assert [record.offset for record in late.records(place.first)] == [2]

@@ -18,7 +18,7 @@ from forebay.core.record import TALLIES, TOPICS
 from forebay.errors import Stop
 from forebay.journal.port import Message, Partition
 from forebay.journal.sqlite import SqliteJournal
-from forebay.loader.intent import Range, from_metadata, to_metadata
+from forebay.loader.intent import Range, from_metadata, to_metadata, topic_id_in
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
 from forebay.steps import STEPS, on_step
@@ -164,6 +164,7 @@ def test_an_intent_is_read_back_exactly_and_anything_else_is_refused() -> None:
     text = to_metadata("topic-id", Range(5, 9), epoch=2)
     assert from_metadata(text + "\0", "topic-id", 2) == Range(5, 9)
     assert from_metadata(to_metadata("topic-id", None, 0), "topic-id", 0) is None
+    assert topic_id_in(text) == "topic-id"
     for bad in ("", "hello", text[:-1] + "x", text.replace("5-9", "5-8"), text + " trailing"):
         with pytest.raises(Stop, match="not written by Forebay"):
             from_metadata(bad, "topic-id", 2)

@@ -1,12 +1,15 @@
 """What a journal promises, whichever system it runs on.
 
 - **Order**: records of one partition are read in the order of their offsets, which grow by one.
+  Records of one append to different topics become readable in the order given.
 - **Durability**: when an append's future has a result, its records survive the loss of power
-  (SQLite: fsynced; Kafka: on all in-sync replicas).  When it fails, the outcome is *unknown*:
-  the records may be there.
+  (SQLite: fsynced; Kafka: held by all in-sync replicas, which a plan of the topics makes two at
+  least).  When it fails, the outcome is *unknown*: the records may be there, on Kafka even twice.
 - **Groups**: each partition has at most one owner in a consumer group.  A commit names the next
   offset to be read, and always carries metadata, in one durable write.  A commit by someone who
   has lost the partition raises Lost.
+- **Failure**: RetryLater when the journal does not answer; Stop when a person has to act, such as
+  for a topic that does not exist.
 """
 
 from __future__ import annotations
@@ -60,7 +63,11 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A partition that has just become ours.  `topic_id` tells a recreated topic from its forerunner."""
+    """A partition that has just become ours.  `topic_id` tells a recreated topic from its forerunner.
+
+    Its records follow from the commit on; from `bounds.low` on where nothing is committed or
+    retention has taken what was next.  Whether to go on then is for the caller to decide.
+    """
 
     partition: Partition
     topic_id: str
@@ -81,10 +88,16 @@ class Consumer(Protocol):
     """One member of a group; used from one thread."""
 
     def poll(self, timeout: float, paused: frozenset[Partition] = frozenset()) -> Polled:
-        """Wait up to `timeout` seconds for news; partitions in `paused` deliver no records."""
+        """Wait up to `timeout` seconds for news; partitions in `paused` deliver no records.
+
+        A partition may be dropped and assigned anew at any time.  After Stop the consumer is of no more use.
+        """
 
     def commit(self, partition: Partition, offset: int, metadata: str) -> None:
-        """Durable when it returns.  Raises Lost, or RetryLater with unknown outcome."""
+        """Durable when it returns.  Raises Lost, or RetryLater with unknown outcome.
+
+        After Lost the partition is reported as dropped, and assigned anew if it is ours after all.
+        """
 
     def close(self) -> None:
         """Leave the group; commits nothing."""
@@ -94,10 +107,16 @@ class Appender(Protocol):
     """The side of a journal that a collector sees."""
 
     def append(self, messages: Sequence[Message]) -> Future[None]:
-        """Durable, in this order, when the future has a result; RetryLater (outcome unknown) otherwise."""
+        """Durable, in this order, when the future has a result; RetryLater (outcome unknown) otherwise.
+
+        RejectRecord for a message that is larger than the journal takes; ValueError at once for
+        a topic that it was not opened with.  The future can't be cancelled.
+        """
 
 
 class Journal(Appender, Protocol):
+    """Usable from any thread.  What is asked here disturbs no group."""
+
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer: ...
 
     def partitions(self, topic: str) -> list[Partition]: ...
@@ -111,4 +130,5 @@ class Journal(Appender, Protocol):
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
         """Records from `first` on: as many as both limits allow, at least one if there is one."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Make durable what was appended, as far as it can be done in a few seconds; the rest fails as unknown."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..errors import RetryLater, Stop
 from ..steps import reached
-from .port import Assigned, Bounds, Commit, Fetched, Message, Partition, Polled
+from .port import Assigned, Bounds, Commit, Fetched, Lost, Message, Partition, Polled
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -75,8 +75,7 @@ class SqliteJournal:
     def append(self, messages: Sequence[Message]) -> Future[None]:
         if unknown := {message.topic for message in messages} - self._next.keys():
             raise ValueError(f"no such topic: {unknown}")
-        write = _Append(messages, int(self._clock() * 1000), Future())
-        write.done.set_running_or_notify_cancel()  # a caller that gives up must not end the writer
+        write = _Append(messages, int(self._clock() * 1000), _underway())
         self._writes.put(write)
         return write.done
 
@@ -170,7 +169,7 @@ class SqliteJournal:
         return connection
 
     def _submit(self, apply: Callable[[sqlite3.Connection], object]) -> Future[None]:
-        write = _Change(apply, Future())
+        write = _Change(apply, _underway())
         self._writes.put(write)
         return write.done
 
@@ -227,6 +226,13 @@ class SqliteJournal:
             connection.execute("UPDATE topic SET next = ? WHERE name = ?", (self._next[topic], topic))
 
 
+def _underway() -> Future[None]:
+    """A future that who waits for it can't cancel: setting its result would end the writer's thread."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 class SqliteConsumer:
     """The only member of its group: the data directory's lock sees to that."""
 
@@ -251,6 +257,8 @@ class SqliteConsumer:
         return polled
 
     def commit(self, partition: Partition, offset: int, metadata: str) -> None:
+        if partition not in self._position:
+            raise Lost(f"{partition.topic} is not ours")
         self._journal.commit(self._group, partition, offset, metadata)
 
     def close(self) -> None:

@@ -1,0 +1,144 @@
+"""The journal on Kafka: for a fleet, at the same promises as the embedded one.
+
+Three clients, each for what it does best: a producer (`kafka_appends`), a consumer per member of
+a group (`kafka_consumer`), and an admin client with a reader outside of any group for what
+`status` and `verify` ask.  What the brokers really do, and what follows from it, is written down
+in `docs/decisions/0011-kafka-at-the-same-promises.md`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, TopicDescription
+
+from ..errors import RetryLater
+from ..settings import KafkaSettings
+from .kafka_appends import Appends
+from .kafka_connection import arrived, connection, fetched, mapped, meaning
+from .kafka_consumer import KafkaConsumer
+from .port import Bounds, Commit, Fetched, Message, Partition
+
+MIB = 2**20
+ANSWER_WITHIN = 5.0
+"""Seconds that a question to the cluster may take."""
+
+
+class KafkaJournal:
+    """Implements `Journal` and its promises on a cluster.  Usable from any thread; needs no broker to be made."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = frozenset(topics)
+        self._connection = connection(settings)
+        reader = {"group.id": "forebay-reader", "enable.auto.commit": False, "auto.offset.reset": "error"}
+        # A reader jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
+        quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
+        self._clients = ExitStack()
+        try:
+            self._admin = self._clients.enter_context(AdminClient(self._connection))
+            self._reader = self._clients.enter_context(Consumer({**self._connection, **reader, **quick}))
+            self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
+        except KafkaException as exc:
+            raise mapped(exc, "be configured so") from exc
+        self._reading = threading.Lock()
+
+    def append(self, messages: Sequence[Message]) -> Future[None]:
+        if unknown := {message.topic for message in messages} - self._topics:
+            raise ValueError(f"no such topic: {unknown}")
+        return self._appends.append(messages)
+
+    def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
+        return KafkaConsumer(self, self._connection, group, topics, self._settings.protocol, self._settings.session)
+
+    def partitions(self, topic: str) -> list[Partition]:
+        return sorted(Partition(topic, partition.id) for partition in self._describe(topic).partitions)
+
+    def topic_id(self, topic: str) -> str:
+        return str(self._describe(topic).topic_id)
+
+    def bounds(self, partition: Partition) -> Bounds:
+        # Not by the admin client: once it has met a partition without a leader it says so for half a minute.
+        try:
+            try:
+                found = self._watermarks(partition)
+            except KafkaException as exc:
+                if exc.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
+                found = self._watermarks(partition)
+        except KafkaException as exc:
+            raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
+        return Bounds(*found)
+
+    def committed(self, group: str, partition: Partition) -> Commit | None:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])
+        try:
+            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ANSWER_WITHIN)[group].result()
+            [found] = answer.topic_partitions
+            if found.error:
+                raise KafkaException(found.error)
+        except KafkaException as exc:
+            raise mapped(exc, f"tell what {group} has committed") from exc
+        return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
+
+    def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
+        """As the port says.  One read at a time: others wait."""
+        low, high = self.bounds(partition)
+        first, end = max(first, low), min(high, first + limit)
+        if first >= end:
+            return []
+        with self._reading:
+            try:
+                self._reader.assign([TopicPartition(partition.topic, partition.number, first)])
+                return self._read(partition, end, max_bytes)
+            except KafkaException as exc:
+                raise mapped(exc, f"read {partition.topic}[{partition.number}]") from exc
+            finally:
+                self._reader.unassign()
+
+    def close(self) -> None:
+        self._appends.close(within=self._settings.delivery)
+        self._clients.close()
+
+    def _watermarks(self, partition: Partition) -> tuple[int, int]:
+        return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
+
+    def _describe(self, topic: str) -> TopicDescription:
+        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_WITHIN)
+        try:
+            description: TopicDescription = asked[topic].result()
+        except KafkaException as exc:
+            raise mapped(exc, f"describe the topic {topic}") from exc
+        return description
+
+    def _read(self, partition: Partition, end: int, max_bytes: int) -> list[Fetched]:
+        records: list[Fetched] = []
+        size = 0
+        until = time.monotonic() + ANSWER_WITHIN
+        while time.monotonic() < until:
+            for message in arrived(self._reader, 1_000, 0.1):
+                if error := message.error():
+                    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                        raise RetryLater(f"{partition.topic}[{partition.number}] is being trimmed", retry_after=0.1)
+                    raise meaning(error, f"read {partition.topic}[{partition.number}]")
+                record = fetched(message)
+                size += len(record.value)
+                if records and size > max_bytes:
+                    return records
+                records.append(record)
+                if record.offset >= end - 1:
+                    return records
+        raise RetryLater(f"Kafka did not deliver {partition.topic}[{partition.number}] in time")

@@ -1,0 +1,84 @@
+"""One real broker for all tests of a run: topics with names of their own, and settings to reach it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from forebay.settings import KafkaSettings
+
+from .local_kafka import Cluster
+
+QUICK = {
+    # A dead member, and a dead broker, are noticed within seconds.
+    "group.min.session.timeout.ms": "1000",
+    "group.consumer.min.session.timeout.ms": "3000",
+    "group.consumer.session.timeout.ms": "3000",
+    "group.consumer.min.heartbeat.interval.ms": "300",
+    "group.consumer.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.num.partitions": "1",
+}
+SESSION = 3.0
+
+
+class Broker:
+    """A cluster of one node.  `bootstrap` is its address."""
+
+    def __init__(self, folder: Path, **config: str) -> None:
+        self.cluster = Cluster.create(folder, config=QUICK | config)
+        self.cluster.start()
+        self.bootstrap = self.cluster.bootstrap
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self._reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "tests"})
+        self._names = itertools.count(1)
+
+    def settings(self, **changed: Any) -> KafkaSettings:
+        fields: dict[str, Any] = {"brokers": self.bootstrap, "session": SESSION, "replicas": 1, "in_sync": 1}
+        return KafkaSettings(**fields | changed)
+
+    def name(self, word: str) -> str:
+        """A name that no other test has."""
+        return f"{word}-{next(self._names)}"
+
+    def topic(self, word: str = "letters", partitions: int = 1) -> str:
+        """A new topic, ready to be used."""
+        name = self.name(word)
+        self.create(name, partitions)
+        return name
+
+    def create(self, name: str, partitions: int = 1) -> None:
+        config = {"message.timestamp.type": "LogAppendTime"}
+        self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+        self.ready(name, partitions)
+
+    def ready(self, name: str, partitions: int) -> None:
+        until = time.monotonic() + 15
+        while not self._serves(name, partitions):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    def _serves(self, name: str, partitions: int) -> bool:
+        """A new topic is not known to every part of the broker at once."""
+        self._reader.list_topics(name, 5)  # the client remembers for long that it did not know a topic, unless asked
+        try:
+            for number in range(partitions):
+                self._reader.get_watermark_offsets(TopicPartition(name, number), 5, cached=False)
+        except KafkaException:
+            return False
+        return True
+
+    def delete(self, name: str) -> None:
+        self.admin.delete_topics([name])[name].result()
+
+    def trim(self, topic: str, below: int, partition: int = 0) -> None:
+        """What retention does, at once."""
+        place = TopicPartition(topic, partition, below)
+        self.admin.delete_records([place])[place].result()

@@ -1,0 +1,172 @@
+"""From a real Kafka to the store every count lands once: killed at each step, and while partitions move."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from kafka.broker import Broker
+from reports import message, report
+
+from forebay.core.record import TALLIES
+from forebay.errors import RetryLater, Stop
+from forebay.journal.kafka import KafkaJournal
+from forebay.journal.kafka_consumer import KafkaConsumer
+from forebay.journal.port import Message
+from forebay.loader.loop import Loader
+from forebay.loader.pace import Pace
+from forebay.steps import STEPS, on_step
+from forebay.store.port import Store
+
+LOADER_STEPS = [step for step in STEPS if step.startswith("loader.")]
+REPORTS = 30
+WITHIN = 30.0
+
+
+class Killed(BaseException):
+    """Ends the loader where it stands; only the journal and the store remain."""
+
+
+@dataclass
+class Log:
+    """The topic of tallies with its journal; loaders on it are members of one group."""
+
+    journal: KafkaJournal
+    group: str
+    consumers: list[KafkaConsumer] = field(default_factory=list)
+
+    def append(self, org: str, agent: str, sequences: range) -> None:
+        now = int(time.time() * 1000)
+        for sequence in sequences:
+            record = report(org, agent, sequence, requests=sequence, received=now)
+            self.journal.append([Message(TALLIES, agent, message(record).value)]).result(timeout=30)
+
+    def loader(self, store: Store) -> Loader:
+        """The last of `consumers` is its."""
+        self.consumers.append(self.journal.consumer(self.group, [TALLIES]))
+        return Loader(self.consumers[-1], store, "kafka", Pace(batch_bytes=3_000), time.monotonic)
+
+    def loaded(self) -> bool:
+        """Is everything that is there confirmed?"""
+        for partition in self.journal.partitions(TALLIES):
+            committed = self.journal.committed(self.group, partition)
+            if (committed.offset if committed else 0) < self.journal.bounds(partition).high:
+                return False
+        return True
+
+    def load(self, *loaders: Loader) -> None:
+        until = time.monotonic() + WITHIN
+        while not self.loaded():
+            assert time.monotonic() < until
+            for loader in loaders:
+                with contextlib.suppress(
+                    RetryLater
+                ):  # as `run_for` does: a member asks again while its group rebalances
+                    loader.step(final=True)
+
+    def close(self) -> None:
+        for consumer in self.consumers:
+            consumer.close()
+        self.journal.close()
+
+
+@pytest.fixture(params=["consumer", "classic"])
+def log(broker: Broker, request: pytest.FixtureRequest) -> Iterator[Log]:
+    broker.create(TALLIES, partitions=3)
+    log = Log(KafkaJournal(broker.settings(protocol=request.param), [TALLIES]), broker.name("loaders"))
+    yield log
+    on_step(None)
+    log.close()
+    broker.delete(TALLIES)
+
+
+def kill_at(step: str, occurrence: int = 1) -> None:
+    left = occurrence
+
+    def hook(reached: str) -> None:
+        nonlocal left
+        if reached == step:
+            left -= 1
+            if left == 0:
+                raise Killed
+
+    on_step(hook)
+
+
+def landed(store: Store, org: str) -> set[int]:
+    """What each table says of an organisation's requests."""
+    return {
+        store.query(f"SELECT sum(requests) AS n FROM {table} WHERE org = {{org:String}}", {"org": org})[0]["n"]
+        for table in ("traffic", "ledger")
+    }
+
+
+def test_killed_at_each_step_the_next_loader_goes_on_exactly(store: Store, log: Log) -> None:
+    org = f"killed-{log.group}"
+    for number, step in enumerate(LOADER_STEPS):
+        log.append(org, f"agent-{number}", range(1, REPORTS + 1))
+        loader = log.loader(store)
+        kill_at(step)
+        with pytest.raises(Killed):
+            log.load(loader)
+        on_step(None)
+        log.consumers[-1].close()
+    log.load(log.loader(store))
+    assert landed(store, org) == {len(LOADER_STEPS) * sum(range(1, REPORTS + 1))}
+
+
+def test_while_partitions_move_between_loaders_nothing_is_lost_or_doubled(store: Store, log: Log) -> None:
+    org = f"moving-{log.group}"
+    agents = [f"agent-{number}" for number in range(6)]
+    loaders = [log.loader(store)]
+    steps = itertools.cycle(LOADER_STEPS)
+    rounds = 60
+    for number in range(1, rounds + 1):
+        for agent in agents:
+            log.append(org, agent, range(number, number + 1))
+        if number in (10, 20):
+            loaders.append(log.loader(store))
+        if number % 12 == 0:
+            kill_at(next(steps))
+        for place, loader in enumerate(loaders):
+            try:
+                loader.step(final=True)
+            except RetryLater:
+                pass
+            except Killed:
+                on_step(None)
+                log.consumers[place].close()
+                loaders[place] = log.loader(store)
+                log.consumers[place] = log.consumers.pop()
+        time.sleep(0.03)
+    on_step(None)
+    log.load(*loaders)
+    assert landed(store, org) == {len(agents) * sum(range(1, rounds + 1))}
+
+
+def test_a_loader_whose_commits_have_vanished_stops_because_the_store_is_ahead(
+    store: Store, log: Log, broker: Broker
+) -> None:
+    log.append(f"vanished-{log.group}", "a", range(1, 4))
+    log.load(log.loader(store))
+    log.consumers[-1].close()
+    broker.admin.delete_consumer_groups([log.group])[log.group].result()
+    with pytest.raises(Stop, match="the store is ahead"):
+        log.load(log.loader(store))
+
+
+def test_a_loader_that_retention_has_overtaken_stops_instead_of_going_on(
+    store: Store, log: Log, broker: Broker
+) -> None:
+    log.append(f"overtaken-{log.group}", "a", range(1, 4))
+    log.load(log.loader(store))
+    log.consumers[-1].close()
+    log.append(f"overtaken-{log.group}", "a", range(4, 9))
+    [number] = [where.number for where in log.journal.partitions(TALLIES) if log.journal.bounds(where).high]
+    broker.trim(TALLIES, 5, number)
+    with pytest.raises(Stop, match="data was lost"):
+        log.load(log.loader(store))
