@@ -39,3 +39,27 @@ def test_zero_is_taken_only_where_it_is_the_default() -> None:
     assert settings.read(settings.KafkaSettings, {"FOREBAY_KAFKA_RETENTION_GIB": "0"}).retention_gib == 0
     with pytest.raises(Stop, match="RETENTION_GIB must be more than 0"):
         settings.read(settings.KafkaSettings, {"FOREBAY_KAFKA_RETENTION_GIB": "-1"})
+
+
+def test_what_the_environment_does_not_say_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text('[kafka]\nbrokers = "a:9092"\npartitions = 12\n[loader]\nlinger = 0.25\n')
+    environment = {"FOREBAY_SETTINGS": str(file), "FOREBAY_KAFKA_PARTITIONS": "3"}
+    kafka = settings.read(settings.KafkaSettings, environment)
+    assert (kafka.brokers, kafka.partitions) == ("a:9092", 3)
+    assert settings.read(settings.LoaderSettings, environment).linger == 0.25
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[kafka]\nbroker = 1\n", r"\[kafka\] broker is no setting"),
+        ("linger = 1\n", r"\[linger\]  is no setting"),
+        ("no toml", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_settings_is_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
+    file = tmp_path / "forebay.toml"
+    file.write_text(text)
+    with pytest.raises(Stop, match=complaint):
+        settings.read(settings.KafkaSettings, {"FOREBAY_SETTINGS": str(file)})

@@ -1,24 +1,34 @@
 """Settings: one frozen dataclass per stage, each field with its default, unit and meaning.
 
-They are read once, at start, from `FOREBAY_<STAGE>_<FIELD>` in the environment.
+They are read once, at start, from `FOREBAY_<STAGE>_<FIELD>` in the environment, and where that
+says nothing from the TOML file that `FOREBAY_SETTINGS` names: a table for each stage, its fields
+as keys.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import Stop
 
 S = TypeVar("S")
 
+FILE = "FOREBAY_SETTINGS"
 
-def setting(default: float | str, unit: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
-    """A field whose unit and meaning the documentation takes from here.  A number must be positive, or its default."""
-    return dataclasses.field(default=default, metadata={"unit": unit, "meaning": meaning, "choices": choices})
+
+def setting(default: float | str, unit: str, meaning: str, choices: tuple[str, ...] = (), secret: bool = False) -> Any:
+    """A field whose unit and meaning the documentation takes from here.
+
+    A number must be positive, or its default.  What is `secret` may hold a password and is never shown.
+    """
+    told = {"unit": unit, "meaning": meaning, "choices": choices, "secret": secret}
+    return dataclasses.field(default=default, metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,9 @@ class KafkaSettings:
     """The journal on Kafka: how it is reached, and what its topics should be."""
 
     brokers: str = setting("", "host:port,…", "where the cluster is reached")
-    options: str = setting("{}", "JSON", "more options of librdkafka for every client, such as `security.protocol`")
+    options: str = setting(
+        "{}", "JSON", "more options of librdkafka for every client, such as `security.protocol`", secret=True
+    )
     protocol: str = setting(
         "auto", "", "of the consumer group; auto: KIP-848 where the brokers have it", ("auto", "consumer", "classic")
     )
@@ -74,9 +86,19 @@ class KafkaSettings:
     retention: float = setting(7 * 86_400, "s", "how long the topics keep records")
     retention_gib: float = setting(0, "GiB", "most that a partition keeps, whatever its age; 0: no bound")
     message_mib: int = setting(64, "MiB", "largest record")
+    outage: float = setting(3 * 86_400, "s", "longest time without loading to be survived; `topics check` judges by it")
+    loaders: int = setting(1, "processes", "`forebay load` that run at a time; `topics check` judges by it")
 
 
-STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings, KafkaSettings)
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """ClickHouse as a server."""
+
+    dsn: str = setting("", "URL", "http(s)://user:password@host:port/database?option=…", secret=True)
+    reach: float = setting(900.0, "s", "how long after it was first sent an insert may be repeated, and is recognised")
+
+
+STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings, KafkaSettings, StoreSettings)
 
 
 def table() -> str:
@@ -93,16 +115,39 @@ def variable(kind: type, field: dataclasses.Field[Any]) -> str:
     return f"FOREBAY_{kind.__name__.removesuffix('Settings')}_{field.name}".upper()
 
 
+def given(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the file says, and over it the environment, by variable.  Stop for a file that is no settings."""
+    file = environment.get(FILE)
+    return _of_file(Path(file)) | dict(environment) if file else dict(environment)
+
+
+def _of_file(path: Path) -> dict[str, str]:
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as exc:
+        raise Stop(f"{FILE}: {path} cannot be read: {exc}") from None
+    known = {variable(kind, field) for kind in STAGES for field in dataclasses.fields(kind)}
+    found = {}
+    for stage, table in tables.items():
+        for field, value in table.items() if isinstance(table, dict) else [("", table)]:
+            name = f"FOREBAY_{stage}_{field}".upper()
+            if name not in known:
+                raise Stop(f"{path}: [{stage}] {field} is no setting; `forebay settings` lists them")
+            found[name] = str(value)
+    return found
+
+
 def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
     """The settings of one stage; Stop names the variable that does not fit."""
-    given: dict[str, Any] = {}
+    said = given(environment)
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every stage's settings are a dataclass
         name = variable(kind, field)
-        if (text := environment.get(name)) is not None:
-            given[field.name] = (
+        if (text := said.get(name)) is not None:
+            values[field.name] = (
                 _text(name, text, field) if isinstance(field.default, str) else _number(name, text, field)
             )
-    return kind(**given)
+    return kind(**values)
 
 
 def _text(name: str, text: str, field: dataclasses.Field[Any]) -> str:

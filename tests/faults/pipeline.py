@@ -25,7 +25,7 @@ from forebay.errors import Stop
 from forebay.steps import on_step
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["forebay.wiring", "faults.pipeline"])
+processes.set_forkserver_preload(["forebay.wiring.embedded", "faults.pipeline"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ def install(fault: Kill | Fail | None) -> None:
 def _run(data: Path, port: int, fault: Kill | Fail | None) -> None:
     install(fault)
     os.environ["FOREBAY_LOADER_RETRY"] = "0.1"
-    from forebay import wiring
     from forebay.serving import Address
+    from forebay.wiring.embedded import Embedded
 
     address = Address("127.0.0.1", port)
     with open_directory(data) as directory:
-        wiring.embedded(directory, address).run(address, started=lambda: None)
+        Embedded(directory, address).run(address, started=lambda: None)
 
 
 def free_port() -> int:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -147,16 +148,99 @@ def test_a_bad_record_does_not_hold_up_its_neighbours(store: Store, tmp_path: Pa
     journal.close()
 
 
-def test_a_loader_that_finds_its_place_trimmed_away_stops_instead_of_going_on(store: Store, tmp_path: Path) -> None:
+def lost_records(store: Store, pipeline: str) -> list[tuple[int, int, int]]:
+    rows = store.query(
+        "SELECT first_offset, last_offset, lost_records FROM ledger"
+        " WHERE pipeline = {p:String} AND lost_records > 0 ORDER BY first_offset",
+        {"p": pipeline},
+    )
+    return [(row["first_offset"], row["last_offset"], row["lost_records"]) for row in rows]
+
+
+def overtaken(journal: SqliteJournal, org: str, below: int) -> None:
+    """Ten reports, nothing loaded, and retention that has taken those below an offset."""
+    now = int(time.time() * 1000)
+    for sequence in range(1, 11):
+        journal.append([message(report(org, "a", sequence, requests=sequence, received=now))]).result()
+    journal.trim(Partition(TALLIES, 0), below=below, appended_before=2**62)
+
+
+@pytest.mark.parametrize("step", [None, "loader.gathered", "loader.declared", "loader.prepared", "loader.inserted"])
+def test_what_retention_took_unread_is_counted_exactly_once_and_the_rest_is_loaded(
+    store: Store, tmp_path: Path, step: str | None
+) -> None:
+    org = f"overtaken-{step}"
     journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
-    partition = Partition(TALLIES, 0)
-    for sequence in (1, 2, 3):
-        journal.append([message(report("trimmed", "a", sequence))]).result()
-    topic_id = journal.topic_id(TALLIES)
-    journal.commit(GROUP, partition, 0, to_metadata(topic_id, None, 0))
-    journal.trim(partition, below=2, appended_before=2**62)
-    with pytest.raises(Stop, match="data was lost"):
-        loader_on(journal, store).drain()
+    journal.commit(GROUP, Partition(TALLIES, 0), 0, to_metadata(journal.topic_id(TALLIES), None, 0))
+    overtaken(journal, org, below=4)
+    if step:
+        kill_at(step, 1)
+        with pytest.raises(Killed):
+            loader_on(journal, store, org).drain()
+        on_step(None)
+    loader_on(journal, store, org).drain()
+    assert lost_records(store, org) == [(0, 3, 4)]
+    assert set(landed(store, org).values()) == {sum(range(5, 11))}
+    journal.close()
+
+
+@pytest.mark.parametrize(("step", "lost"), [("loader.inserted", []), ("loader.prepared", [(0, 3, 4)])])
+def test_a_declared_range_that_retention_has_taken_counts_as_lost_only_if_it_was_not_inserted(
+    store: Store, tmp_path: Path, step: str, lost: list[tuple[int, int, int]]
+) -> None:
+    org = f"declared-{step}"
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    overtaken(journal, org, below=0)
+    kill_at(step, 1)
+    with pytest.raises(Killed):
+        Loader(journal.consumer(GROUP, TOPICS), store, org, Pace(), time.monotonic).drain()
+    on_step(None)
+    journal.trim(Partition(TALLIES, 0), below=4, appended_before=2**62)
+    loader_on(journal, store, org).drain()
+    assert lost_records(store, org) == lost
+    assert landed(store, org)["traffic"] == (sum(range(5, 11)) if lost else sum(range(1, 11)))
+    journal.close()
+
+
+def test_a_place_that_has_vanished_from_the_journal_is_found_in_the_ledger(store: Store, tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    overtaken(journal, "vanished", below=0)
+    loader_on(journal, store, "vanished").drain()
+    journal._submit(lambda writer: writer.execute("DELETE FROM consumer_commit")).result()
+    journal.append([message(report("vanished", "a", 11, requests=11, received=int(time.time() * 1000)))]).result()
+    loader_on(journal, store, "vanished").drain()
+    assert set(landed(store, "vanished").values()) == {sum(range(1, 12))}
+    journal.close()
+
+
+def test_a_loader_that_slept_before_its_insert_first_asks_whose_the_partition_is(store: Store, tmp_path: Path) -> None:
+    """What was prepared long ago is not sent: its token may be forgotten."""
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    overtaken(journal, "asleep", below=0)
+    now = 0.0
+    slept: list[str] = []
+
+    def sleep(step: str) -> None:
+        nonlocal now
+        if step == "loader.prepared" and not slept:
+            slept.append(step)
+            now += 3_600
+        elif step == "loader.inserted":
+            assert polls[-1] >= 3_600
+
+    polls: list[float] = []
+    consumer = journal.consumer(GROUP, TOPICS)
+    poll = consumer.poll
+
+    def polled(*arguments: Any, **more: Any) -> Any:
+        polls.append(now)
+        return poll(*arguments, **more)
+
+    consumer.poll = polled  # type: ignore[method-assign]  # only watched
+    on_step(sleep)
+    Loader(consumer, store, "asleep", Pace(), lambda: now).drain()
+    assert slept
+    assert landed(store, "asleep")["traffic"] == sum(range(1, 11))
     journal.close()
 
 

@@ -55,6 +55,9 @@ class Ailing:
     def parts(self) -> int:
         return self._store.parts() if self._parts is None else self._parts
 
+    def loaded(self, origin: Origin) -> int:
+        return self._store.loaded(origin)
+
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         return self._store.seen(origin)
 

@@ -9,10 +9,10 @@ from typing import Annotated
 import structlog
 import typer
 
-from .. import wiring
 from ..access import Identity, Scope
 from ..datadir import DataDirectory, default_path, open_directory
 from ..serving import Address
+from ..wiring.embedded import Embedded
 
 YEAR = 365 * 86_400
 PORT = 4610
@@ -33,12 +33,12 @@ def up(
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with open_directory(data) as directory:
         address = Address(host, port)
-        pipeline = wiring.embedded(directory, address)
+        pipeline = Embedded(directory, address)
         pipeline.run(address, started=lambda: _welcome(pipeline, directory, address))
     typer.echo("stopped; everything acknowledged is on disk")
 
 
-def _welcome(pipeline: wiring.Embedded, directory: DataDirectory, address: Address) -> None:
+def _welcome(pipeline: Embedded, directory: DataDirectory, address: Address) -> None:
     typer.echo(f"Forebay is up: {address.url}  (data in {directory.path}; Ctrl-C stops it)")
     if not directory.first_start:
         return

@@ -19,6 +19,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     parameters = queries.parameters(scope, window)
     ledger = store.query(queries.LEDGER, parameters)[0]
     losses = store.query(queries.LOSSES, parameters)
+    [gone] = store.query(queries.LOST_RECORDS, parameters)
     dead = store.query(queries.DEAD_LETTERS, parameters)
     seen = store.query(queries.VISIBILITY, parameters)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
@@ -43,6 +44,8 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
             until = complete_up_to
         else:
             why.append((Reason.LAG, f"Records that arrived after {_at(complete_up_to)} are not loaded yet."))
+    if gone["lost"]:
+        why.append((Reason.STRANDED, f"The journal's retention took {gone['lost']:,} records before they were loaded."))
     if orphans:
         why.append((Reason.ORPHANS, f"{orphans:,} requests name an operation whose description has not arrived."))
     if blind:

@@ -6,10 +6,10 @@ _OURS = "pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND parti
 
 RANGES = f"""
 SELECT count() AS ranges, sum(n) AS records, min(first_offset) AS low, max(last_offset) AS high, sum(d) AS dead_letters,
-  sum(r) AS requests, sum(rr) AS repeat_requests
+  sum(r) AS requests, sum(rr) AS repeat_requests, sum(l) AS lost_records
 FROM (
   SELECT first_offset, last_offset, sum(records) AS n, sum(ledger.dead_letters) AS d, sum(ledger.requests) AS r,
-    sum(ledger.repeat_requests) AS rr
+    sum(ledger.repeat_requests) AS rr, sum(ledger.lost_records) AS l
   FROM ledger WHERE {_OURS} AND first_offset < {{committed:Int64}} GROUP BY first_offset, last_offset
 )
 """

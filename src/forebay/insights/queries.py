@@ -37,6 +37,12 @@ SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_s
 FROM ledger WHERE {_GRAPH}
 """
 
+LOST_RECORDS = """
+SELECT sum(lost_records) AS lost FROM ledger
+WHERE lost_records > 0 AND last_appended >= toDateTime({since:Int64}, 'UTC')
+"""
+"""Whose they were nobody knows: every graph's answers lack them."""
+
 LOSSES = f"""
 SELECT reason, sum(requests) AS lost FROM ledger_losses
 WHERE {_GRAPH} AND last_appended >= toDateTime({{since:Int64}}, 'UTC') GROUP BY reason HAVING lost > 0 ORDER BY reason

@@ -71,6 +71,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """`lost_records`: those that the journal's retention took before they were loaded, of whichever graph."""
+
     complete_up_to: datetime | None
     lag_records: int
     lag_seconds: float
@@ -79,6 +81,7 @@ class Status:
     graphs: tuple[Graph, ...]
     dead_letters: tuple[DeadLetters, ...]
     losses: tuple[Loss, ...]
+    lost_records: int
     refusals: tuple[dict[str, Any], ...]
     store: tuple[Parts, ...]
 
@@ -94,6 +97,8 @@ LOSSES = f"""
 SELECT org, graph, reason, sum(ledger_losses.requests) AS requests FROM ledger_losses WHERE {_SCOPED})
 GROUP BY org, graph, reason HAVING requests > 0 ORDER BY requests DESC
 """
+
+LOST_RECORDS = "SELECT sum(lost_records) AS lost FROM ledger WHERE lost_records > 0"
 
 PARTS = """
 SELECT table, sum(n) AS parts, max(n) AS most_in_a_partition, sum(r) AS rows, sum(b) AS bytes
@@ -128,6 +133,7 @@ def status(
             for row in store.query(DEAD_LETTERS, parameters)
         ),
         losses=tuple(Loss(**row) for row in store.query(LOSSES, parameters)),
+        lost_records=store.query(LOST_RECORDS)[0]["lost"],
         refusals=tuple(refusals() if refusals else ()),
         store=tuple(Parts(**row) for row in store.query(PARTS)),
     )

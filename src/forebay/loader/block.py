@@ -68,6 +68,26 @@ def token(origin: Origin, first: int, end: int) -> str:
     return f"{origin.pipeline}|{origin.topic_id}|{origin.partition}|{first}-{end - 1}|{origin.epoch}"
 
 
+def table_of(topic: str) -> str:
+    """The landing table of a topic's ranges."""
+    return REPORTS if topic == TALLIES else NAMED
+
+
+def loss(origin: Origin, first: int, end: int, appended: int) -> Row:
+    """The ledger's row for records that retention took unread; `appended` is when the first one after them came."""
+    return {
+        "record": "range",
+        "org": "",
+        "graph": "",
+        **_place(origin, first, end - 1),
+        "first_appended": appended,
+        "last_appended": appended,
+        "records": end - first,
+        "lost_records": end - first,
+        "detail": "{}",
+    }
+
+
 @contextmanager
 def _without_collection() -> Iterator[None]:
     """A block is many objects and no garbage: to look for some again and again takes a third of the time."""
@@ -83,7 +103,7 @@ def _without_collection() -> Iterator[None]:
 @_without_collection()
 def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Sequences]) -> Block:
     """The block of these records: consecutive offsets of one partition, at least one."""
-    table = REPORTS if origin.topic == TALLIES else NAMED
+    table = table_of(origin.topic)
     accounts: dict[GraphKey, _Account] = {}
     rows: dict[tuple[str, ...], Row] = {}
     for fetched in records:
@@ -166,16 +186,21 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
 
 
 def _range(origin: Origin, records: Sequence[Fetched]) -> Row:
+    return _place(origin, records[0].offset, records[-1].offset) | {
+        "first_appended": records[0].appended,
+        "last_appended": records[-1].appended,
+    }
+
+
+def _place(origin: Origin, first: int, last: int) -> Row:
     return {
         "pipeline": origin.pipeline,
         "topic": origin.topic,
         "topic_id": origin.topic_id,
         "partition": origin.partition,
         "epoch": origin.epoch,
-        "first_offset": records[0].offset,
-        "last_offset": records[-1].offset,
-        "first_appended": records[0].appended,
-        "last_appended": records[-1].appended,
+        "first_offset": first,
+        "last_offset": last,
     }
 
 

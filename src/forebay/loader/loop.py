@@ -23,22 +23,27 @@ from ..errors import RetryLater, Stop
 from ..journal.port import Assigned, Consumer, Fetched, Lost, Partition
 from ..steps import reached
 from ..store.port import AgentKey, Origin, Store
-from .block import Block, build
+from .block import Block, build, loss, table_of, token
 from .intent import Range, from_metadata, to_metadata
 from .pace import Pace
 from .sequences import Sequences, from_text
 
+AWAKE = 60.0
+"""Seconds after a poll within which an insert may begin: much less than the store remembers tokens for."""
+
 
 @dataclass(slots=True)
 class _Held:
-    """A partition that is ours."""
+    """A partition that is ours; what is known of it, once it is taken over."""
 
     partition: Partition
     origin: Origin
-    next: int  # everything below is in the store
-    declared: Range | None
-    confirmed: bool
-    seen: dict[AgentKey, Sequences]
+    assigned: Assigned | None  # until then
+    next: int = 0  # everything below is in the store
+    declared: Range | None = None
+    confirmed: bool = True
+    lost: Range | None = None  # what retention took before it was loaded, to be put on record
+    seen: dict[AgentKey, Sequences] = field(default_factory=dict)
     buffer: list[Fetched] = field(default_factory=list)
     size: int = 0
     since: float = 0.0  # when the oldest record of the buffer was gathered
@@ -53,6 +58,7 @@ class Progress:
     requests: int = 0
     dead_letters: int = 0
     inserts: int = 0
+    lost_records: int = 0  # that retention took before they were loaded
     trouble: str = ""  # why the last attempt failed; empty when it worked
     pace: str = ""  # the pace in force and its reason
 
@@ -75,6 +81,7 @@ class Loader:
         self._pace = pace
         self._clock = clock
         self._held: dict[Partition, _Held] = {}
+        self._polled = clock()
         self.progress = progress or Progress()
 
     def run_for(self, stopping: threading.Event, seconds: float) -> None:
@@ -104,8 +111,10 @@ class Loader:
         for partition in polled.dropped:
             self._held.pop(partition, None)
         for assigned in polled.assigned:
-            self._held[assigned.partition] = self._take_over(assigned)
-        now = self._clock()
+            topic, number = assigned.partition
+            origin = Origin(self._pipeline, topic, assigned.topic_id, number)
+            self._held[assigned.partition] = _Held(assigned.partition, origin, assigned)
+        now = self._polled = self._clock()
         for partition, records in polled.records.items():
             self._gather(self._held[partition], records, now)
         # The longest wait first: where all share one interval, a busy partition must not starve the others.
@@ -122,30 +131,44 @@ class Loader:
         """What waits for the rest of its range is never full: nothing else can free its buffer."""
         return not _incomplete(held) and self._pace.full(held.size, len(self._held))
 
-    def _take_over(self, assigned: Assigned) -> _Held:
-        topic, number = assigned.partition
-        origin = Origin(self._pipeline, topic, assigned.topic_id, number)
-        committed = assigned.committed
-        start = committed.offset if committed else assigned.bounds.low
-        if not assigned.bounds.low <= start <= assigned.bounds.high:
-            low, high = assigned.bounds
+    def _take_over(self, held: _Held, assigned: Assigned) -> None:
+        """Learn where to go on.  RetryLater while the store can't tell; nothing is changed then."""
+        topic, number = held.partition
+        low, high = assigned.bounds
+        committed, declared = assigned.committed, None
+        if committed:
+            start, declared = committed.offset, from_metadata(committed.metadata, assigned.topic_id, held.origin.epoch)
+        else:  # never loaded, or the commit has vanished: then the ledger knows
+            start = self._store.loaded(held.origin) or low
+        if start < low:  # retention was faster; what was declared may be in the store all the same
+            start, declared = max(start, self._store.loaded(held.origin)), None
+        if start > high:
             raise Stop(f"{topic}[{number}] holds offsets {low} to {high}, the loader stands at {start}: data was lost")
-        declared = from_metadata(committed.metadata, assigned.topic_id, origin.epoch) if committed else None
         end = declared.end if declared else start
         seen = {}
-        for key, state in self._store.seen(origin).items():
+        for key, state in self._store.seen(held.origin).items():
             if state.last >= end or state.first < start <= state.last:
                 raise Stop(f"the store is ahead of {topic}[{number}]: it has offset {state.last}, committed is {start}")
             seen[key] = from_text(state.after if state.last < start else state.before)
-        return _Held(assigned.partition, origin, start, declared, confirmed=declared is None, seen=seen)
+        held.assigned, held.next, held.declared, held.seen = None, start, declared, seen
+        held.confirmed = declared is None and start == (committed.offset if committed else low)
+        held.lost = Range(start, low) if start < low else None
+        held.buffer = [record for record in held.buffer if record.offset >= start]
+        held.size = sum(len(record.value) for record in held.buffer)
 
     def _gather(self, held: _Held, records: Sequence[Fetched], now: float) -> None:
         if not held.buffer:
             held.since = now
+        if records[0].offset < held.next:  # a journal without a commit begins where its log does
+            records = [record for record in records if record.offset >= held.next]
         held.buffer += records
         held.size += sum(len(record.value) for record in records)
 
     def _advance(self, held: _Held, final: bool) -> None:
+        if held.assigned:
+            self._take_over(held, held.assigned)
+        if held.lost and held.buffer:
+            self._record_loss(held, held.lost)
         now = self._clock()
         ready = final or self._pace.ready(held.partition.topic, now)
         if held.declared is None:
@@ -174,6 +197,8 @@ class Loader:
         if held.block is None:
             held.block = build(held.origin, records, held.seen)
         reached("loader.prepared")
+        if self._clock() - self._polled > AWAKE:
+            return  # this process was stopped meanwhile: the partition may be another's by now, a poll tells
         self._feed(held, held.block)
         reached("loader.inserted")
         held.seen |= held.block.seen
@@ -186,6 +211,17 @@ class Loader:
         del held.buffer[:count]
         held.size = sum(len(record.value) for record in held.buffer)
         held.since = self._clock()
+
+    def _record_loss(self, held: _Held, lost: Range) -> None:
+        """Say in the ledger what will never be loaded, in the same order of steps as an insert.
+
+        The token is that of the range: had it been inserted in an earlier life, this changes nothing.
+        """
+        self._commit(held, lost)
+        row = loss(held.origin, lost.first, lost.end, held.buffer[0].appended)
+        self._store.insert(table_of(held.origin.topic), [row], token(held.origin, lost.first, lost.end))
+        self.progress.lost_records += lost.end - lost.first
+        held.lost, held.declared, held.confirmed, held.next = None, None, False, lost.end
 
     def _feed(self, held: _Held, block: Block) -> None:
         """Insert, and see how the store takes it."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from ..core.pressure import MIB, Bounds, Decision, Failed, Inserted, Pressure, Trouble, decide, observe, start
 
 LOOK_AFTER = 8
-"""Inserts between questions to the store about its parts: what asks for them costs a fifth of a small insert."""
+"""Inserts between questions to the store about its parts, as long as it has `FEW`: one costs a fifth of an insert."""
+FEW = 100
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Pace:
     _not_before: float = field(init=False, default=0.0)
     _latest: dict[str, float] = field(init=False, default_factory=dict)  # topic → when its latest insert began
     _unseen: int = field(init=False, default=LOOK_AFTER)  # inserts since the last look
+    _parts: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._bounds = Bounds(self.batch_bytes, self.linger)
@@ -76,12 +78,13 @@ class Pace:
     @property
     def curious(self) -> bool:
         """Is it time to look how many parts the store has?"""
-        return self._unseen >= LOOK_AFTER
+        return self._parts > FEW or self._unseen >= LOOK_AFTER
 
     def inserted(self, topic: str, began: float, now: float, rows: int, parts: int | None, backlog: int) -> None:
         """`rows` are in the store."""
         self._latest[topic] = began
         self._unseen = 1 if parts is not None else self._unseen + 1
+        self._parts = self._parts if parts is None else parts
         self._observe(Inserted(rows, now - began, parts, backlog))
 
     def failed(self, reason: str, now: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from clickhouse_connect.datatypes.registry import get_from_name
@@ -93,6 +94,14 @@ class ClickHouse:
         bound = dict(parameters or {})
         result = self._run(lambda client: client.query(sql, parameters=bound, settings=self._settings))
         return list(result.named_results())
+
+    def loaded(self, origin: Origin) -> int:
+        [row] = self.query(
+            "SELECT count() AS ranges, max(last_offset) AS last FROM ledger WHERE pipeline = {pipeline:String}"
+            " AND topic = {topic:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}",
+            asdict(origin),
+        )
+        return int(row["last"]) + 1 if row["ranges"] else 0
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         rows = self.query(

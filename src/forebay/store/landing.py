@@ -50,6 +50,7 @@ _RANGE = {
     "tallies": "UInt64",
     "landed_requests": "UInt64",
     "lost_requests": "UInt64",
+    "lost_records": "UInt64",
     "first_time": "DateTime('UTC')",
     "last_time": "DateTime('UTC')",
     "seen_agent": "Array(String)",

@@ -61,6 +61,9 @@ class Store(Protocol):
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries.  `{name:Type}` in the text stands for a parameter."""
 
+    def loaded(self, origin: Origin) -> int:
+        """The offset behind the last range of this partition that is in the ledger; 0 if there is none."""
+
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         """The latest state of each agent in this partition."""
 

@@ -1,0 +1,138 @@
+"""A fleet: collectors, loaders and consoles as processes, on Kafka and ClickHouse.
+
+Each function serves until SIGTERM or SIGINT and then tells, in a sentence, what is left and where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .. import settings
+from ..access import SigningKeys
+from ..collector.app import Collector
+from ..collector.spill import MIB, Spill
+from ..console.app import routes
+from ..console.gate import Gate
+from ..core.record import TOPICS
+from ..datadir import keys_path
+from ..errors import Stop
+from ..insights.insights import Insights
+from ..journal.port import Journal
+from ..serving import Address, check_port, collect_seldom, metrics_route, serve
+from ..store.clickhouse import ClickHouse
+from ..store.pull import pull_kafka_engine
+from ..store.window import Window, window
+from .limits import limits
+from .loading import GROUP, Loading
+
+PIPELINE = "fleet"
+Started = Callable[[], None]
+
+
+def journal() -> Journal:
+    """The journal on Kafka."""
+    own = settings.read(settings.KafkaSettings)
+    if not own.brokers:
+        raise Stop("name the Kafka cluster in FOREBAY_KAFKA_BROKERS, as host:port,…")
+    try:
+        from ..journal.kafka import KafkaJournal
+    except ImportError:
+        raise Stop("Kafka's client is not installed: pip install 'forebay[kafka]'") from None
+    return KafkaJournal(own, TOPICS)
+
+
+def store() -> ClickHouse:
+    """ClickHouse; nothing is asked of it yet."""
+    dsn = settings.read(settings.StoreSettings).dsn
+    if not dsn:
+        raise Stop("name ClickHouse in FOREBAY_STORE_DSN, as http://user:password@host:8123/forebay")
+    return ClickHouse(dsn)
+
+
+def replayable() -> Window:
+    """How far back the store's tables must remember inserts."""
+    partitions = settings.read(settings.KafkaSettings).partitions + len(TOPICS) - 1
+    return window(partitions, inserts_per_second=1, reach=settings.read(settings.StoreSettings).reach)
+
+
+def collect(data: Path, address: Address, started: Started) -> str:
+    """Take reports in, and append them to Kafka; while it is away, to a directory of our own in `data`."""
+    check_port(address)
+    keys = SigningKeys.load(keys_path(data))
+    own = settings.read(settings.SpillSettings)
+    gate = Gate(None if address.loopback else keys)
+    with closing(journal()) as kafka:
+        spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB)
+        collector = Collector(spill, keys, limits())
+        try:
+            asyncio.run(serve(Starlette(routes=[*collector.routes(), metrics_route(gate.admit)]), address, started))
+        finally:
+            left = spill.close()
+    if left.records:
+        return f"stopped; {left.records:,} reports are left in {left.directory}: the next collector on it sends them"
+    return "stopped; everything acknowledged is in Kafka"
+
+
+def load(data: Path, address: Address, started: Started) -> str:
+    """Load from Kafka into ClickHouse; `address` serves /health and /metrics alone."""
+    check_port(address)
+    gate = Gate(None if address.loopback else SigningKeys.load(keys_path(data)))
+    with closing(journal()) as kafka, closing(store()) as clickhouse:
+        loading = Loading(kafka, clickhouse, PIPELINE, prepare=lambda: clickhouse.check(replayable()))
+
+        async def health(_: Request) -> Response:
+            trouble = loading.progress.trouble
+            return JSONResponse({"status": trouble or "ok"}, 503 if trouble else 200)
+
+        collect_seldom()
+        loading.start()
+        try:
+            asyncio.run(
+                serve(Starlette(routes=[Route("/health", health), metrics_route(gate.admit)]), address, started)
+            )
+        finally:
+            trouble = loading.stop()
+    if trouble:
+        raise Stop(f"not everything is loaded, Kafka keeps it: {trouble}")
+    return f"stopped; loaded {loading.progress.records:,} records since the start, Kafka keeps the rest"
+
+
+def console(data: Path, address: Address, started: Started) -> str:
+    """Answer questions: the page and the JSON API."""
+    check_port(address)
+    gate = Gate(None if address.loopback else SigningKeys.load(keys_path(data)))
+    with closing(journal()) as kafka, closing(store()) as clickhouse:
+        insights = Insights(clickhouse, kafka, GROUP, PIPELINE, time.time)
+        app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), metrics_route(gate.admit)])
+        asyncio.run(serve(app, address, started))
+    return "stopped"
+
+
+async def _alive(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+def migrate() -> None:
+    """Make the tables what this Forebay needs; they remember inserts for as long as one may be repeated."""
+    with closing(store()) as clickhouse:
+        clickhouse.migrate(replayable())
+
+
+def pull(apply: bool) -> list[str]:
+    """The statements with which ClickHouse's Kafka engine pulls instead of the loader; run if `apply`."""
+    own = settings.read(settings.KafkaSettings)
+    statements = pull_kafka_engine(own.brokers, "forebay-pull", own.partitions, replayable().parts)
+    if apply:
+        with closing(store()) as clickhouse:
+            for statement in statements:
+                clickhouse.command(statement)
+    return statements
