@@ -149,13 +149,14 @@ def reads(journal: SqliteJournal) -> Iterator[list[Fetched]]:
 def batches(journal: SqliteJournal) -> Iterator[list[Fetched]]:
     """All records, in batches as the loader makes them under a backlog."""
     batch: list[Fetched] = []
-    for records in reads(journal):
-        batch += records
-        if Pace().full(sum(len(record.value) for record in batch), partitions=1):
+    size = 0
+    for record in (record for records in reads(journal) for record in records):
+        if batch and size + len(record.value) > Pace().batch:
             yield batch
-            batch = []
-    if batch:
-        yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record.value)
+    yield batch
 
 
 def prebuilt(journal: SqliteJournal) -> list[Block]:

@@ -167,8 +167,9 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
     account.seen[report.agent] = (before, after)
     account.rows += len(report.minute)
     account.landed += requests
-    account.lost.update(report.lost)
-    account.adjusted.update(report.adjusted)
+    if report.lost or report.adjusted:
+        account.lost.update(report.lost)
+        account.adjusted.update(report.adjusted)
     if report.minute:
         first, last = min(report.minute), max(report.minute)
         account.minutes += (first, last)
