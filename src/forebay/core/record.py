@@ -60,7 +60,7 @@ class TallyColumns(Struct, kw_only=True):
         rows = len(self.minute)
         columns = (self.schema_version, self.shape, self.client, self.client_version, self.status)
         counts = (self.requests, self.errors, self.duration)
-        if {rows}.symmetric_difference(map(len, (*columns, *counts))):
+        if {len(column) for column in (*columns, *counts)} != {rows}:
             raise ValueError("the arrays of tallies differ in length")
         if len(bytes.fromhex("".join(self.shape))) != 16 * rows:
             raise ValueError("a shape is not 32 hexadecimal digits")
