@@ -69,11 +69,11 @@ class Member:
 class Fleet:
     """Its members share Kafka, ClickHouse and the keys, and nothing else."""
 
-    def __init__(self, folder: Path, broker: Broker, front: Front, database: str) -> None:
+    def __init__(self, folder: Path, broker: Broker | None, front: Front, database: str) -> None:
         self._folder = folder
         self.members: list[Member] = []
         self.environment = os.environ | {
-            "FOREBAY_KAFKA_BROKERS": broker.bootstrap,
+            "FOREBAY_KAFKA_BROKERS": broker.bootstrap if broker else "127.0.0.1:1",
             "FOREBAY_KAFKA_REPLICAS": "1",
             "FOREBAY_KAFKA_IN_SYNC": "1",
             "FOREBAY_KAFKA_PARTITIONS": "3",

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from end_to_end.fleet import Fleet, loaded
 from faults.load import Agent
+from faults.pipeline import free_port
 from front.control import Front
 from kafka.broker import Broker
 
@@ -28,6 +29,39 @@ def fleet(tmp_path: Path, broker: Broker, front: Front) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, broker, front, "forebay")
     yield fleet
     fleet.end()
+
+
+@pytest.mark.parametrize(
+    ("command", "without", "complaint"),
+    [
+        ("collect", "FOREBAY_SIGNING_KEYS", "share their signing keys"),
+        ("collect", "FOREBAY_KAFKA_BROKERS", "FOREBAY_KAFKA_BROKERS"),
+        ("load", "FOREBAY_STORE_DSN", "FOREBAY_STORE_DSN"),
+        ("topics check", "FOREBAY_KAFKA_BROKERS", "FOREBAY_KAFKA_BROKERS"),
+        ("migrate", "FOREBAY_STORE_DSN", "FOREBAY_STORE_DSN"),
+    ],
+)
+def test_what_is_missing_is_one_clear_line(
+    tmp_path: Path, broker: Broker, command: str, without: str, complaint: str
+) -> None:
+    fleet = Fleet(tmp_path, broker, Front(tmp_path), "forebay")
+    del fleet.environment[without]
+    data = ["--data", str(tmp_path / "data"), "--port", str(free_port())] if command in ("collect", "load") else []
+    result = fleet.run(*command.split(), *data)
+    [line] = result.stderr.strip().splitlines()
+    assert (result.returncode, line.startswith("forebay: "), complaint in line) == (2, True, True), line
+
+
+def test_a_collector_that_starts_before_kafka_keeps_what_it_takes_in(tmp_path: Path, front: Front) -> None:
+    """Nothing listens where the brokers should be: reports are acknowledged from the collector's own disk."""
+    fleet = Fleet(tmp_path, None, front, "forebay")
+    collector = fleet.start("collect")
+    agent = Agent("early", collector.port, fleet.token())
+    agent.start()
+    while agent.reports < 2:
+        time.sleep(0.1)
+    agent.finish()
+    assert f"{agent.reports} reports are left in {collector.data / 'spill'}" in collector.stop()
 
 
 @pytest.mark.timeout(400)

@@ -61,7 +61,8 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         options = None
     if not isinstance(options, dict):
         raise Stop('FOREBAY_KAFKA_OPTIONS must be a JSON object, such as {"security.protocol": "SSL"}')
-    return {"client.id": "forebay", **options, "bootstrap.servers": settings.brokers}
+    # Its own lines on standard error would say beside ours, again and again, what ours say.
+    return {"client.id": "forebay", "log_level": 2, **options, "bootstrap.servers": settings.brokers}
 
 
 def arrived(client: Consumer, most: int, timeout: float) -> list[Arrived[bytes, bytes]]:

@@ -6,6 +6,7 @@ Each function serves until SIGTERM or SIGINT and then tells, in a sentence, what
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .. import settings
-from ..access import SigningKeys
+from ..access import ENVIRONMENT, SigningKeys
 from ..collector.app import Collector
 from ..collector.spill import MIB, Spill
 from ..console.app import routes
@@ -50,6 +51,16 @@ def journal() -> Journal:
     return KafkaJournal(own, TOPICS)
 
 
+def shared_keys(data: Path) -> SigningKeys:
+    """Keys made by one member alone would make tokens that the others refuse."""
+    if ENVIRONMENT not in os.environ and not keys_path(data).exists():
+        raise Stop(
+            f"the members of a fleet share their signing keys: set {ENVIRONMENT} (id:secret,…), or give each a data"
+            f" directory with the same {keys_path(data).name}"
+        )
+    return SigningKeys.load(keys_path(data))
+
+
 def store() -> ClickHouse:
     """ClickHouse; nothing is asked of it yet."""
     dsn = settings.read(settings.StoreSettings).dsn
@@ -67,7 +78,7 @@ def replayable() -> Window:
 def collect(data: Path, address: Address, started: Started) -> str:
     """Take reports in, and append them to Kafka; while it is away, to a directory of our own in `data`."""
     check_port(address)
-    keys = SigningKeys.load(keys_path(data))
+    keys = shared_keys(data)
     own = settings.read(settings.SpillSettings)
     gate = Gate(None if address.loopback else keys)
     with closing(journal()) as kafka:
@@ -85,7 +96,7 @@ def collect(data: Path, address: Address, started: Started) -> str:
 def load(data: Path, address: Address, started: Started) -> str:
     """Load from Kafka into ClickHouse; `address` serves /health and /metrics alone."""
     check_port(address)
-    gate = Gate(None if address.loopback else SigningKeys.load(keys_path(data)))
+    gate = Gate(None if address.loopback else shared_keys(data))
     with closing(journal()) as kafka, closing(store()) as clickhouse:
         loading = Loading(kafka, clickhouse, PIPELINE, prepare=lambda: clickhouse.check(replayable()))
 
@@ -109,7 +120,7 @@ def load(data: Path, address: Address, started: Started) -> str:
 def console(data: Path, address: Address, started: Started) -> str:
     """Answer questions: the page and the JSON API."""
     check_port(address)
-    gate = Gate(None if address.loopback else SigningKeys.load(keys_path(data)))
+    gate = Gate(None if address.loopback else shared_keys(data))
     with closing(journal()) as kafka, closing(store()) as clickhouse:
         insights = Insights(clickhouse, kafka, GROUP, PIPELINE, time.time)
         app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), metrics_route(gate.admit)])
