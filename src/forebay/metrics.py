@@ -18,6 +18,18 @@ SPILL_BYTES = Gauge("forebay_spill_bytes", "Bytes of the spill on disk, damaged 
 SPILL_AGE = Gauge("forebay_spill_oldest_seconds", "Age of the oldest report in the spill")
 SPILL_DAMAGED = Counter("forebay_spill_damaged_bytes", "Bytes of the spill that were durable and can't be read")
 
+LAG_RECORDS = Gauge("forebay_lag_records", "Records in the journal that are not in the store", ["topic", "partition"])
+LAG_SECONDS = Gauge("forebay_lag_seconds", "Age of the oldest of them", ["topic", "partition"])
+LOSS_IN = Gauge(
+    "forebay_loss_in_seconds", "Time until retention may take the oldest of them; +Inf: none", ["topic", "partition"]
+)
+LOADED = Gauge("forebay_loader_records", "Records loaded since this loader started")
+LOADED_REQUESTS = Gauge("forebay_loader_requests", "GraphQL requests in them, repeats left out")
+INSERTS = Gauge("forebay_loader_inserts", "Inserts since this loader started")
+DEAD_LETTERS = Gauge("forebay_loader_dead_letters", "Records put aside since this loader started")
+LOST_RECORDS = Gauge("forebay_loader_lost_records", "Records that retention took before this loader came to them")
+FAILING = Gauge("forebay_loader_failing", "1 while this loader's latest attempt has failed")
+
 
 def refusals() -> list[dict[str, Any]]:
     """What REFUSED has counted in this process: protocol, reason, count."""

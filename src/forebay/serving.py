@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from .access import Denied
-from .errors import Stop
+from .errors import RetryLater, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,23 @@ class Address:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
 
-def metrics_route(admit: Callable[[Request], object] = lambda _: None) -> Route:
-    """Every metric of this process, for Prometheus; `admit` raises Denied for whom it is not meant."""
+def metrics_route(
+    admit: Callable[[Request], object] = lambda _: None, refresh: Callable[[], None] = lambda: None
+) -> Route:
+    """Every metric of this process, for Prometheus; `admit` raises Denied for whom it is not meant.
+
+    `refresh` sets those that are read only when somebody asks.
+    """
 
     async def metrics(request: Request) -> Response:
         try:
             admit(request)
         except Denied as exc:
             return Response(str(exc), 403 if exc.forbidden else 401, media_type="text/plain")
+        try:
+            await run_in_threadpool(refresh)
+        except RetryLater as exc:
+            return Response(str(exc), 503, media_type="text/plain")
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Route("/metrics", metrics)

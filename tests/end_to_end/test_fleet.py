@@ -88,6 +88,8 @@ def test_collectors_and_loaders_killed_under_load_lose_nothing_and_double_nothin
     for agent in agents:
         agent.finish()
     verified = loaded(console)
+    assert 'forebay_lag_records{partition="0",topic="forebay.tallies"} 0.0' in httpx.get(f"{console.url}/metrics").text
+    assert "forebay_loader_failing 0.0" in httpx.get(f"{loaders[0].url}/metrics").text
     assert verified["ok"], (seed, verified)
     answer = httpx.get(f"{console.url}/api/v1/clients?coordinate=Query.load&window=1d", timeout=60).json()
     totals: dict[str, int] = {}

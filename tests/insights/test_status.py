@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from world import World
 
 QUERY = "{ user(id: 1) { id } }"
@@ -59,3 +60,21 @@ def test_the_parts_of_every_table_are_counted(alone: World) -> None:
     parts = {each.table: each for each in alone.insights.status().store}
     assert parts["traffic"].rows == 1
     assert parts["traffic"].most_in_a_partition == 1
+
+
+def test_a_journal_that_takes_nothing_unloaded_has_no_time_until_loss(alone: World) -> None:
+    alone.request(QUERY)
+    assert alone.insights.status().loss_in is None
+
+
+def test_the_time_until_retention_takes_what_is_not_loaded_is_told(
+    alone: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone.journal, "retention", lambda topic: 3_600.0)
+    alone.request(QUERY)
+    alone.now += 600
+    status = alone.insights.status()
+    assert status.loss_in is not None
+    assert 2_900 < status.loss_in < 3_001
+    alone.load()
+    assert alone.insights.status().loss_in is None

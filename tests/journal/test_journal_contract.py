@@ -99,6 +99,10 @@ def test_a_record_says_when_it_was_appended(place: Place, journal: Journal) -> N
     assert before <= journal.read(place.first, 0, 1)[0].appended <= time.time() * 1000
 
 
+def test_it_says_for_how_long_a_record_is_kept_that_nobody_has_loaded(place: Place, journal: Journal) -> None:
+    assert journal.retention(place.topic) in (None, 7 * 86_400)  # SQLite keeps it; Kafka's own default
+
+
 def test_reading_stops_at_either_limit_but_gives_at_least_one_record(place: Place, journal: Journal) -> None:
     append(journal, place.topic, b"a" * 100, b"b" * 100, b"c" * 100)
     assert len(journal.read(place.first, 0, 2)) == 2

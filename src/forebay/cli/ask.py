@@ -208,10 +208,19 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
             f"refused: {refusal['count']:,} {refusal['protocol']} reports, {refusal['reason']}", style="yellow"
         )
     lags = (
-        (lag["topic"], lag["high"], lag["loaded"], lag["lag_records"], f"{lag['lag_seconds']:.1f} s")
+        (
+            f"{lag['topic']}/{lag['partition']}",
+            lag["high"],
+            lag["loaded"],
+            lag["lag_records"],
+            f"{lag['lag_seconds']:.1f} s",
+        )
         for lag in answer["journal"]
     )
     table(console, "journal appended# loaded# lag_records# lag#", lags, "no topics")
+    if (loss_in := answer["loss_in"]) is not None:
+        text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
+        console.print(text, style="red" if loss_in < 86_400 else "yellow", highlight=False)
     if loader := answer["loader"]:
         told = f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started"
         console.print(told, highlight=False)

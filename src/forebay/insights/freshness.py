@@ -16,7 +16,8 @@ class PartitionLag:
 
     `waiting_since`: when the oldest record that is not in the store was appended; None if there
     is none.  `stranded`: records between `loaded` and `low` that retention took before they were
-    loaded.
+    loaded.  `loss_in`: seconds until retention may take the oldest record that is not in the store;
+    None if there is none, or if nothing is taken before it is loaded.
     """
 
     topic: str
@@ -28,6 +29,7 @@ class PartitionLag:
     lag_seconds: float
     waiting_since: datetime | None
     stranded: int
+    loss_in: float | None
 
 
 class Freshness:
@@ -51,14 +53,20 @@ class Freshness:
 
     def partitions(self) -> list[PartitionLag]:
         """One for each partition of each topic."""
-        return [self._lag(partition) for topic in TOPICS for partition in self._journal.partitions(topic)]
+        return [
+            self._lag(partition, retention)
+            for topic in TOPICS
+            for retention in [self._journal.retention(topic)]
+            for partition in self._journal.partitions(topic)
+        ]
 
-    def _lag(self, partition: Partition) -> PartitionLag:
+    def _lag(self, partition: Partition, retention: float | None) -> PartitionLag:
         bounds = self._journal.bounds(partition)
         committed = self._journal.committed(self._group, partition)
         loaded = committed.offset if committed else bounds.low
         waiting = self._journal.read(partition, max(loaded, bounds.low), limit=1) if loaded < bounds.high else []
         since = datetime.fromtimestamp(waiting[0].appended / 1000, UTC) if waiting else None
+        lag_seconds = max(self._clock() - since.timestamp(), 0.0) if since else 0.0
         return PartitionLag(
             topic=partition.topic,
             partition=partition.number,
@@ -66,7 +74,8 @@ class Freshness:
             high=bounds.high,
             loaded=loaded,
             lag_records=max(bounds.high - loaded, 0),
-            lag_seconds=max(self._clock() - since.timestamp(), 0.0) if since else 0.0,
+            lag_seconds=lag_seconds,
             waiting_since=since,
             stranded=max(bounds.low - loaded, 0),
+            loss_in=max(retention - lag_seconds, 0.0) if since and retention is not None else None,
         )

@@ -10,7 +10,7 @@ from ..store.port import Store
 from . import queries
 from .about import about
 from .answers import Graph, Scope
-from .freshness import Freshness
+from .freshness import Freshness, PartitionLag
 from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions, published
@@ -80,6 +80,10 @@ class Insights:
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""
         return self._verifier.verify(scope)
+
+    def lags(self) -> list[PartitionLag]:
+        """How far the store is behind each partition of the journal."""
+        return self._freshness.partitions()
 
     def status(self, scope: Scope | None = None) -> Status:
         """How the pipeline is doing; with a scope, without what concerns other graphs."""

@@ -71,11 +71,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`lost_records`: those that the journal's retention took before they were loaded, of whichever graph."""
+    """`loss_in`: seconds until retention may take records that are not loaded, see `PartitionLag`.
+
+    `lost_records`: those that the journal's retention took before they were loaded, of whichever graph.
+    """
 
     complete_up_to: datetime | None
     lag_records: int
     lag_seconds: float
+    loss_in: float | None
     journal: tuple[PartitionLag, ...]
     loader: Loaded | None
     graphs: tuple[Graph, ...]
@@ -125,6 +129,7 @@ def status(
         complete_up_to=freshness.complete_up_to(),
         lag_records=sum(lag.lag_records for lag in lags),
         lag_seconds=max(lag.lag_seconds for lag in lags),
+        loss_in=min((lag.loss_in for lag in lags if lag.loss_in is not None), default=None),
         journal=tuple(lags),
         loader=_loaded(progress()) if progress else None,
         graphs=tuple(graphs),

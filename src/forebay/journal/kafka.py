@@ -22,13 +22,14 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, TopicDescription
+from confluent_kafka.admin import AdminClient, ResourceType, TopicDescription
 
 from ..errors import RetryLater
 from ..settings import KafkaSettings
 from .kafka_appends import Appends
 from .kafka_connection import arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
+from .kafka_topics import config_of
 from .port import Bounds, Commit, Fetched, Message, Partition
 
 MIB = 2**20
@@ -82,6 +83,10 @@ class KafkaJournal:
         except KafkaException as exc:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
         return Bounds(*found)
+
+    def retention(self, topic: str) -> float | None:
+        milliseconds = int(config_of(self._admin, ResourceType.TOPIC, topic)["retention.ms"])
+        return milliseconds / 1000 if milliseconds >= 0 else None
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])

@@ -49,7 +49,7 @@ def observe(cluster: AdminClient, wanted: Sequence[Topic]) -> State:
             len(topic.partitions),
             min(len(partition.replicas) for partition in topic.partitions),
             tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas)),
-            _config(cluster, ResourceType.TOPIC, name),
+            config_of(cluster, ResourceType.TOPIC, name),
         )
     return State(found, _offsets_retention(cluster))
 
@@ -95,7 +95,8 @@ def _done(answers: Mapping[Any, Future[Any]], doing: str) -> None:
             raise mapped(exc, doing) from exc
 
 
-def _config(cluster: AdminClient, kind: ResourceType, name: str) -> dict[str, str]:
+def config_of(cluster: AdminClient, kind: ResourceType, name: str) -> dict[str, str]:
+    """Every setting of a topic or broker, by Kafka's own name."""
     [answer] = cluster.describe_configs([ConfigResource(kind, name)], request_timeout=ANSWER_WITHIN).values()
     try:
         return {key: entry.value for key, entry in answer.result().items()}

@@ -125,6 +125,9 @@ class Journal(Appender, Protocol):
 
     def bounds(self, partition: Partition) -> Bounds: ...
 
+    def retention(self, topic: str) -> float | None:
+        """Seconds after its append that a record is kept, loaded or not; None if it stays until it is loaded."""
+
     def committed(self, group: str, partition: Partition) -> Commit | None: ...
 
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:

@@ -110,6 +110,9 @@ class SqliteJournal:
         low, high = self._reader().execute(query, (partition.topic,)).fetchone()
         return Bounds(high if low is None else low, high)
 
+    def retention(self, topic: str) -> float | None:
+        return None  # `trim` takes only what is loaded
+
     def committed(self, group: str, partition: Partition) -> Commit | None:
         query = "SELECT next_offset, metadata FROM consumer_commit WHERE consumer_group = ? AND topic = ?"
         row = self._reader().execute(query, (group, partition.topic)).fetchone()

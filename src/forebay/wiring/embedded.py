@@ -23,6 +23,7 @@ from ..serving import Address, check_port, metrics_route, serve
 from ..store.clickhouse import ClickHouse
 from .limits import limits
 from .loading import GROUP, Loading
+from .told import tell_lags, tell_progress
 
 PIPELINE = "embedded"
 
@@ -43,7 +44,12 @@ class Embedded:
             self._store, self._journal, GROUP, PIPELINE, time.time, lambda: self._loading.progress, refusals
         )
         gate = Gate(None if address.loopback else self.keys)
-        self.app = Starlette(routes=[*collector.routes(), *routes(insights, gate), metrics_route(gate.admit)])
+
+        def refresh() -> None:
+            tell_lags(insights)
+            tell_progress(self._loading.progress)
+
+        self.app = Starlette(routes=[*collector.routes(), *routes(insights, gate), metrics_route(gate.admit, refresh)])
 
     def run(self, address: Address, started: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT; then stop taking in, load what is there, and close.

@@ -34,6 +34,7 @@ from ..store.pull import pull_kafka_engine
 from ..store.window import Window, window
 from .limits import limits
 from .loading import GROUP, Loading
+from .told import tell_lags, tell_progress
 
 PIPELINE = "fleet"
 Started = Callable[[], None]
@@ -107,9 +108,8 @@ def load(data: Path, address: Address, started: Started) -> str:
         collect_seldom()
         loading.start()
         try:
-            asyncio.run(
-                serve(Starlette(routes=[Route("/health", health), metrics_route(gate.admit)]), address, started)
-            )
+            told = metrics_route(gate.admit, lambda: tell_progress(loading.progress))
+            asyncio.run(serve(Starlette(routes=[Route("/health", health), told]), address, started))
         finally:
             trouble = loading.stop()
     if trouble:
@@ -123,7 +123,8 @@ def console(data: Path, address: Address, started: Started) -> str:
     gate = Gate(None if address.loopback else shared_keys(data))
     with closing(journal()) as kafka, closing(store()) as clickhouse:
         insights = Insights(clickhouse, kafka, GROUP, PIPELINE, time.time)
-        app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), metrics_route(gate.admit)])
+        told = metrics_route(gate.admit, lambda: tell_lags(insights))
+        app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), told])
         asyncio.run(serve(app, address, started))
     return "stopped"
 
