@@ -39,6 +39,7 @@ def fleet(tmp_path: Path, broker: Broker, front: Front) -> Iterator[Fleet]:
         ("load", "FOREBAY_STORE_DSN", "FOREBAY_STORE_DSN"),
         ("topics check", "FOREBAY_KAFKA_BROKERS", "FOREBAY_KAFKA_BROKERS"),
         ("migrate", "FOREBAY_STORE_DSN", "FOREBAY_STORE_DSN"),
+        ("migrate --pull kafka-engine", "FOREBAY_KAFKA_BROKERS", "FOREBAY_KAFKA_BROKERS"),
     ],
 )
 def test_what_is_missing_is_one_clear_line(

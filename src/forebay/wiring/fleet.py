@@ -40,11 +40,17 @@ PIPELINE = "fleet"
 Started = Callable[[], None]
 
 
-def journal() -> Journal:
-    """The journal on Kafka."""
+def cluster() -> settings.KafkaSettings:
+    """How Kafka is reached."""
     own = settings.read(settings.KafkaSettings)
     if not own.brokers:
         raise Stop("name the Kafka cluster in FOREBAY_KAFKA_BROKERS, as host:port,…")
+    return own
+
+
+def journal() -> Journal:
+    """The journal on Kafka."""
+    own = cluster()
     try:
         from ..journal.kafka import KafkaJournal
     except ImportError:
@@ -141,7 +147,7 @@ def migrate() -> None:
 
 def pull(apply: bool) -> list[str]:
     """The statements with which ClickHouse's Kafka engine pulls instead of the loader; run if `apply`."""
-    own = settings.read(settings.KafkaSettings)
+    own = cluster()
     statements = pull_kafka_engine(own.brokers, "forebay-pull", own.partitions, replayable().parts)
     if apply:
         with closing(store()) as clickhouse:
