@@ -27,13 +27,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay.core.record import TALLIES, Report, TallyColumns, columns_of, decode, encode
+from forebay.core.sequences import Sequences
 from forebay.core.tally import Tallies
 from forebay.journal.port import Fetched, Message, Partition
 from forebay.journal.sqlite import SqliteJournal
 from forebay.loader.block import Block, build
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
-from forebay.loader.sequences import Sequences
 from forebay.serving import collect_seldom
 from forebay.store.clickhouse import ClickHouse
 from forebay.store.port import AgentKey, Origin, Row

@@ -23,6 +23,7 @@ STEPS = (
     "loader.prepared",  # the block is built, nothing is sent
     "loader.inserted",  # the store has the block, nothing is confirmed
     "loader.confirmed",  # the commit confirms the range
+    "replay.appended",  # dead letters are in the journal once more, nobody has been told
 )
 
 _hook: Callable[[str], None] | None = None

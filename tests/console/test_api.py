@@ -127,7 +127,7 @@ def test_elsewhere_a_read_token_decides_which_graph_is_asked(browse: Browse, key
 
 
 def test_without_a_good_token_nothing_is_answered(browse: Browse, keys: SigningKeys, world: World) -> None:
-    for name in ("clients", "fields", "operations", "schema", "requests", "graphs", "status", "verify"):
+    for name in ("clients", "fields", "operations", "schema", "requests", "graphs", "status", "verify", "dead-letters"):
         response = browse(f"/api/v1/{name}", keys=keys)
         assert refusal(response) == (401, "unauthorized")
         assert response.headers["www-authenticate"] == "Bearer"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reports import report, shape, shape_record
 
 from forebay.core.record import encode
+from forebay.core.sequences import MAX_INTERVALS, Sequences
 from forebay.journal.port import Fetched
 from forebay.loader.block import build, token
-from forebay.loader.sequences import MAX_INTERVALS, Sequences
 from forebay.store.port import AgentKey, Origin, Row
 
 ORIGIN = Origin("p", "forebay.tallies", "topic-id", 0)

@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from ..errors import ForebayError
-from . import ask, demo, explain, fleet, serve, tokens, topics
+from . import ask, dead_letters, demo, explain, fleet, serve, tokens, topics
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(tokens.app, name="token")
 app.add_typer(ask.schema, name="schema")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 for command in (serve.up, demo.demo, *ask.COMMANDS, explain.explain, *fleet.COMMANDS):
     app.command()(command)

@@ -16,6 +16,7 @@ from ..errors import ForebayError
 from ..insights.insights import DEFAULT_WINDOW, Insights
 from ..insights.mistakes import BadQuestion
 from ..insights.questions import Questions
+from . import dead_letters
 from .asking import MAX_BODY, Asked, TooLarge, answered, refused
 from .gate import Gate
 
@@ -69,9 +70,16 @@ def api(insights: Insights, gate: Gate) -> list[Route]:
         ],
         "status": lambda asked: insights.status(asked.only),
         "verify": lambda asked: insights.verify(asked.only),
+        "dead-letters": lambda asked: dead_letters.newest(insights, asked),
+        "dead-letters/{id:path}": lambda asked: dead_letters.letter(insights, asked),
+    }
+    tells: dict[str, Ask] = {
+        "check": check,
+        "dead-letters/replay": lambda asked: dead_letters.replay(insights, asked),
     }
     get = [Route(f"{PREFIX}/{name}", _handler(gate, ask), methods=["GET"]) for name, ask in asks.items()]
-    return [*get, Route(f"{PREFIX}/check", _handler(gate, check), methods=["POST"])]
+    post = [Route(f"{PREFIX}/{name}", _handler(gate, tell), methods=["POST"]) for name, tell in tells.items()]
+    return [*post, *get]
 
 
 async def body_of(request: Request) -> bytes:
@@ -94,7 +102,7 @@ def _handler(gate: Gate, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
                     # What a browser sends to another site without asking it first is never this type.
                     raise BadQuestion("send `Content-Type: application/json`")
                 body = await body_of(request)
-            asked = Asked(only, dict(request.query_params), body)
+            asked = Asked(only, dict(request.query_params), body, request.path_params.get("id", ""))
             return await run_in_threadpool(lambda: answered(ask(asked)))
         except ForebayError as exc:
             return refused(exc)

@@ -33,6 +33,7 @@ class Asked:
     only: Scope | None
     query: Mapping[str, str]
     body: bytes = b""
+    id: str = ""  # the end of the address, where that names something
 
     def scope(self, insights: Insights) -> Scope:
         """The graph that is meant: the token's, the named one, or the only one there is."""

@@ -191,6 +191,11 @@ def decode(raw: bytes) -> Record:
         raise RejectRecord("undecodable", str(exc)) from exc
 
 
+def topic_of(record: Record) -> str:
+    """Where it belongs."""
+    return TALLIES if isinstance(record, Report) else SHAPES if isinstance(record, ShapeRecord) else SCHEMAS
+
+
 def columns_of(tallies: Tallies) -> dict[str, list[object]]:
     """The arrays of a report that holds these tallies."""
     names = ("minute", "schema_version", "shape", "client", "client_version", "status")

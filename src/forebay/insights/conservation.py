@@ -31,7 +31,10 @@ FROM ledger WHERE {_OURS} AND first_offset >= {{next:Int64}} AND last_offset < {
 GROUP BY first_offset, last_offset ORDER BY first_offset LIMIT {{limit:UInt32}}
 """
 
-DEAD_OFFSETS = f"SELECT offset FROM dead_letters WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}"
+DEAD_LETTERS = f"""
+SELECT offset, org, graph FROM dead_letters
+WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}
+"""
 
 _SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
 

@@ -10,6 +10,7 @@ from ..store.port import Store
 from . import queries
 from .about import about
 from .answers import Graph, Scope
+from .dead_letters import DeadLetters
 from .freshness import Freshness, PartitionLag
 from .mistakes import BadQuestion
 from .published import build
@@ -44,6 +45,7 @@ class Insights:
         self._progress = progress
         self._refusals = refusals
         self._freshness = Freshness(journal, group, clock)
+        self.dead_letters = DeadLetters(store, journal)
         self._verifier = Verifier(store, journal, group, pipeline, clock)
 
     def graphs(self) -> list[Graph]:

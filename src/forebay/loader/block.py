@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..core.record import TALLIES, Report, decode
+from ..core.sequences import NONE, Sequences, add, check_gaps, to_text
 from ..errors import RejectRecord
 from ..journal.port import Fetched
 from ..store.landing import NAMED, REPORTS
 from ..store.port import AgentKey, Origin, Row
 from .folding import Folding
-from .sequences import MAX_INTERVALS, NONE, Sequences, add, to_text
 
 GraphKey = tuple[str, str]
 NOBODY: GraphKey = ("", "")
@@ -160,9 +160,10 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
         account.repeats += 1
         account.repeat_requests += requests
         return
-    if len(after) > MAX_INTERVALS:
-        message = f"agent {report.agent} left more than {MAX_INTERVALS} gaps in its sequence numbers"
-        account.dead.append((fetched, RejectRecord("sequence_gaps", message)))
+    try:
+        check_gaps(report.agent, after)
+    except RejectRecord as exc:
+        account.dead.append((fetched, exc))
         return
     account.seen[report.agent] = (before, after)
     account.rows += len(report.minute)

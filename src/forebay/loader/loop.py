@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..core.sequences import Sequences, from_text
 from ..errors import RetryLater, Stop
 from ..journal.port import Assigned, Consumer, Fetched, Lost, Partition
 from ..steps import reached
@@ -26,7 +27,6 @@ from ..store.port import AgentKey, Origin, Store
 from .block import Block, build, loss, table_of, token
 from .intent import Range, from_metadata, to_metadata
 from .pace import Pace
-from .sequences import Sequences, from_text
 
 AWAKE = 60.0
 """Seconds after a poll within which an insert may begin: much less than the store remembers tokens for."""

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.loader.sequences import NONE, Sequences, add, from_text, to_text
+from forebay.core.sequences import NONE, Sequences, add, from_text, to_text
 
 
 def test_reports_in_order_stay_one_interval() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from ..errors import RejectRecord
+
 Sequences = tuple[tuple[int, int], ...]
 """Closed intervals, ascending, never touching."""
 
@@ -35,6 +37,13 @@ def add(held: Sequences, number: int) -> Sequences | None:
     if at < len(held) and held[at][0] == number + 1:
         last, high = at + 1, held[at][1]
     return (*held[:first], (low, high), *held[last:])
+
+
+def check_gaps(agent: str, held: Sequences) -> None:
+    """RejectRecord with reason `sequence_gaps` if these are more intervals than are kept for an agent."""
+    if len(held) > MAX_INTERVALS:
+        message = f"agent {agent} left more than {MAX_INTERVALS} gaps in its sequence numbers"
+        raise RejectRecord("sequence_gaps", message)
 
 
 def to_text(held: Sequences) -> str:
