@@ -16,6 +16,7 @@ from front.control import Front
 from kafka.broker import Broker
 
 from forebay.access import Identity, Scope, SigningKeys
+from forebay.core.record import TOPICS
 
 FOREBAY = [sys.executable, "-m", "forebay"]
 KEYS = "k1:" + "s" * 40
@@ -70,7 +71,7 @@ class Fleet:
     """Its members share Kafka, ClickHouse and the keys, and nothing else."""
 
     def __init__(self, folder: Path, broker: Broker | None, front: Front, database: str) -> None:
-        self._folder = folder
+        self._folder, self._broker = folder, broker
         self.members: list[Member] = []
         self.environment = os.environ | {
             "FOREBAY_KAFKA_BROKERS": broker.bootstrap if broker else "127.0.0.1:1",
@@ -96,9 +97,14 @@ class Fleet:
         return self.members[-1]
 
     def end(self) -> None:
+        """Topics have the same names in every fleet: the next one makes its own."""
         for member in self.members:
             if member.process and member.process.poll() is None:
                 member.kill()
+        if self._broker:
+            there = self._broker.admin.list_topics(timeout=10).topics
+            for topic in there.keys() & set(TOPICS):
+                self._broker.delete(topic)
 
 
 def loaded(console: Member) -> Any:

@@ -21,6 +21,7 @@ from ..journal.sqlite import SqliteJournal
 from ..metrics import refusals
 from ..serving import Address, check_port, metrics_route, serve
 from ..store.clickhouse import ClickHouse
+from ..store.orphans import forget_orphans
 from .limits import limits
 from .loading import GROUP, Loading
 from .told import tell_lags, tell_progress
@@ -36,6 +37,7 @@ class Embedded:
         self.keys = SigningKeys.load(keys_path(directory.path))
         self._retention = settings.read(settings.JournalSettings).retention
         self._journal = SqliteJournal(directory.journal, TOPICS)
+        forget_orphans(directory.store)
         self._store = ClickHouse(f"chdb:{directory.store}")
         self._store.migrate()
         self._loading = Loading(self._journal, self._store, PIPELINE, tidy=self._trim)
