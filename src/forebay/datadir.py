@@ -13,7 +13,9 @@ import platformdirs
 
 from .errors import Stop
 
-LAYOUT = "forebay data directory, layout 1\n"
+LAYOUT = "forebay data directory, layout 2\n"
+EARLIER = ("forebay data directory, layout 1\n",)
+"""Of before the first release; nothing reads them any more."""
 MINIMUM_FREE = 64 * 2**20
 
 
@@ -60,6 +62,8 @@ def open_directory(path: Path) -> DataDirectory:
         if not marker.exists() and any(path.iterdir() if not _only_keys(path) else ()):
             raise Stop(f"{path} holds something else: give an empty directory with --data")
         if marker.exists() and (text := marker.read_text()) != LAYOUT:
+            if text in EARLIER:
+                raise Stop(f"{path} is of before the first release: delete it, or give another directory with --data")
             raise Stop(f"{path} was made by a newer Forebay ({text.strip()[:80]}): upgrade to open it")
         free = shutil.disk_usage(path).free
         if free < MINIMUM_FREE:

@@ -105,6 +105,8 @@ def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> 
 def test_a_directory_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "FOREBAY").write_text("forebay data directory, layout 99\n")
     assert "newer Forebay" in one_line(run("up", "--data", str(tmp_path), "--port", str(free_port())))
+    (tmp_path / "FOREBAY").write_text("forebay data directory, layout 1\n")
+    assert "before the first release" in one_line(run("up", "--data", str(tmp_path), "--port", str(free_port())))
     assert [entry.name for entry in tmp_path.iterdir()] == ["FOREBAY"]
 
 
