@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from forebay.settings import KafkaSettings
@@ -56,7 +56,15 @@ class Broker:
 
     def create(self, name: str, partitions: int = 1) -> None:
         config = {"message.timestamp.type": "LogAppendTime"}
-        self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+        until = time.monotonic() + 15
+        while True:
+            try:
+                self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+                break
+            except KafkaException as exc:  # a broker that has just come back is not counted in at once
+                if exc.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
         self.ready(name, partitions)
 
     def ready(self, name: str, partitions: int) -> None:
