@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from ..core.record import TOPICS
 from ..journal.port import Journal, Partition
@@ -53,20 +54,17 @@ class Freshness:
 
     def partitions(self) -> list[PartitionLag]:
         """One for each partition of each topic."""
-        return [
-            self._lag(partition, retention)
-            for topic in TOPICS
-            for retention in [self._journal.retention(topic)]
-            for partition in self._journal.partitions(topic)
-        ]
+        retention = cache(self._journal.retention)  # asked once a topic, and only where something waits
+        return [self._lag(partition, retention) for topic in TOPICS for partition in self._journal.partitions(topic)]
 
-    def _lag(self, partition: Partition, retention: float | None) -> PartitionLag:
+    def _lag(self, partition: Partition, retention: Callable[[str], float | None]) -> PartitionLag:
         bounds = self._journal.bounds(partition)
         committed = self._journal.committed(self._group, partition)
         loaded = committed.offset if committed else bounds.low
         waiting = self._journal.read(partition, max(loaded, bounds.low), limit=1) if loaded < bounds.high else []
         since = datetime.fromtimestamp(waiting[0].appended / 1000, UTC) if waiting else None
         lag_seconds = max(self._clock() - since.timestamp(), 0.0) if since else 0.0
+        kept = retention(partition.topic) if since else None
         return PartitionLag(
             topic=partition.topic,
             partition=partition.number,
@@ -77,5 +75,5 @@ class Freshness:
             lag_seconds=lag_seconds,
             waiting_since=since,
             stranded=max(bounds.low - loaded, 0),
-            loss_in=max(retention - lag_seconds, 0.0) if since and retention is not None else None,
+            loss_in=None if kept is None else max(kept - lag_seconds, 0.0),
         )
