@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from killed import LOADER_STEPS, Killed, kill_at
 from reports import message, report
 
 from forebay.core.record import TALLIES, TOPICS
@@ -22,16 +23,11 @@ from forebay.journal.sqlite import SqliteJournal
 from forebay.loader.intent import Range, from_metadata, to_metadata, topic_id_in
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
-from forebay.steps import STEPS, on_step
+from forebay.steps import on_step
 from forebay.store.port import Store
 
 GROUP = "loaders"
-LOADER_STEPS = [step for step in STEPS if step.startswith("loader.")]
 runs = itertools.count()
-
-
-class Killed(BaseException):
-    """Ends the loader where it stands, as SIGKILL would; only the journal and the store remain."""
 
 
 @pytest.fixture(autouse=True)
@@ -42,19 +38,6 @@ def no_hook() -> Iterator[None]:
 
 def loader_on(journal: SqliteJournal, store: Store, pipeline: str = "test") -> Loader:
     return Loader(journal.consumer(GROUP, TOPICS), store, pipeline, Pace(batch_bytes=3_000), time.monotonic)
-
-
-def kill_at(step: str, occurrence: int) -> None:
-    left = occurrence
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        if reached == step:
-            left -= 1
-            if left == 0:
-                raise Killed
-
-    on_step(hook)
 
 
 def landed(store: Store, org: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from kafka.broker import Broker
+from killed import LOADER_STEPS, Killed, kill_at
 from reports import message, report
 
 from forebay.core.record import TALLIES
@@ -19,16 +20,11 @@ from forebay.journal.kafka_consumer import KafkaConsumer
 from forebay.journal.port import Message
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
-from forebay.steps import STEPS, on_step
+from forebay.steps import on_step
 from forebay.store.port import Store
 
-LOADER_STEPS = [step for step in STEPS if step.startswith("loader.")]
 REPORTS = 30
 WITHIN = 30.0
-
-
-class Killed(BaseException):
-    """Ends the loader where it stands; only the journal and the store remain."""
 
 
 @dataclass
@@ -82,19 +78,6 @@ def log(broker: Broker, request: pytest.FixtureRequest) -> Iterator[Log]:
     on_step(None)
     log.close()
     broker.delete(TALLIES)
-
-
-def kill_at(step: str, occurrence: int = 1) -> None:
-    left = occurrence
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        if reached == step:
-            left -= 1
-            if left == 0:
-                raise Killed
-
-    on_step(hook)
 
 
 def landed(store: Store, org: str) -> set[int]:
