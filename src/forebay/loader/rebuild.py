@@ -298,8 +298,8 @@ class Rebuilding:
 
     def _read(self, partition: Partition, first: int, limit: int = PAGE) -> list[Fetched]:
         found = _insistently(lambda: self._journal.read(partition, first, min(limit, PAGE), self._batch_bytes))
-        if not found or found[0].offset != first:
-            raise Stop(f"{partition.topic}[{partition.number}] has lost offset {first:,} while it was being read again")
+        if not found or found[0].offset != first or found[-1].offset != first + len(found) - 1:
+            raise Stop(f"{partition.topic}[{partition.number}] no longer holds all from offset {first:,} on")
         return found
 
 
