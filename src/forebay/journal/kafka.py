@@ -22,12 +22,12 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ResourceType, TopicDescription
+from confluent_kafka.admin import ResourceType, TopicDescription
 
 from ..errors import RetryLater
 from ..settings import KafkaSettings
 from .kafka_appends import Appends
-from .kafka_connection import arrived, connection, fetched, mapped, meaning
+from .kafka_connection import Admin, arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
 from .kafka_topics import config_of
 from .port import Bounds, Commit, Fetched, Message, Partition
@@ -49,7 +49,7 @@ class KafkaJournal:
         quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
         self._clients = ExitStack()
         try:
-            self._admin = self._clients.enter_context(AdminClient(self._connection))
+            self._admin = self._clients.enter_context(Admin(self._connection))
             self._reader = self._clients.enter_context(Consumer({**self._connection, **reader, **quick}))
             self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
@@ -81,7 +81,7 @@ class KafkaJournal:
                 self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
                 found = self._watermarks(partition)
         except KafkaException as exc:
-            raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
+            raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]", self._admin.heard) from exc
         return Bounds(*found)
 
     def retention(self, topic: str) -> float | None:
@@ -96,7 +96,7 @@ class KafkaJournal:
             if found.error:
                 raise KafkaException(found.error)
         except KafkaException as exc:
-            raise mapped(exc, f"tell what {group} has committed") from exc
+            raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
@@ -126,7 +126,7 @@ class KafkaJournal:
         try:
             description: TopicDescription = asked[topic].result()
         except KafkaException as exc:
-            raise mapped(exc, f"describe the topic {topic}") from exc
+            raise mapped(exc, f"describe the topic {topic}", self._admin.heard) from exc
         return description
 
     def _read(self, partition: Partition, end: int, max_bytes: int) -> list[Fetched]:
