@@ -16,6 +16,7 @@ from .errors import Stop
 LAYOUT = "forebay data directory, layout 2\n"
 EARLIER = ("forebay data directory, layout 1\n",)
 """Of before the first release; nothing reads them any more."""
+MARKER = "FOREBAY"
 MINIMUM_FREE = 64 * 2**20
 
 
@@ -54,9 +55,14 @@ class DataDirectory:
         os.close(self.lock)
 
 
+def is_one(path: Path) -> bool:
+    """Did some Forebay make it?"""
+    return (path / MARKER).exists()
+
+
 def open_directory(path: Path) -> DataDirectory:
     """Create or open it, and keep every other process out.  Stop says in one line what is in the way."""
-    marker = path / "FOREBAY"
+    marker = path / MARKER
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not marker.exists() and any(path.iterdir() if not _only_keys(path) else ()):

@@ -23,6 +23,13 @@ STEPS = (
     "loader.prepared",  # the block is built, nothing is sent
     "loader.inserted",  # the store has the block, nothing is confirmed
     "loader.confirmed",  # the commit confirms the range
+    "rebuild.noted",  # loaders wait, nothing is emptied
+    "rebuild.settled",  # no range is declared any more
+    "rebuild.emptied",  # the days hold nothing
+    "rebuild.inserted",  # they hold a batch more
+    "rebuild.loaded",  # they are whole, the ledger holds their ranges twice
+    "rebuild.replaced",  # once again, the rebuild still counts as unfinished
+    "rebuild.finished",  # loaders go on, nobody has been told
     "replay.appended",  # dead letters are in the journal once more, nobody has been told
 )
 

@@ -239,6 +239,8 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
             f"dead letters: {letter['letters']:,} in {letter['topic']}, {letter['reason']}, last {when(letter['last'])}"
         )
         console.print(text, style="red", highlight=False)
+    if answer["rebuild"]:
+        console.print(answer["rebuild"], style="red", highlight=False)
     if answer["lost_records"]:
         text = f"lost: {answer['lost_records']:,} records that the journal's retention took before they were loaded"
         console.print(text, style="red", highlight=False)

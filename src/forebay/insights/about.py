@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ..core.shape import FULL_COVERAGE, Coverage
 from ..store.port import Store
+from ..store.rebuilds import Rebuild, latest, spans
 from . import queries
 from .answers import About, Reason, Scope
 from .window import KEPT, Window, utc
@@ -21,6 +23,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     losses = store.query(queries.LOSSES, parameters)
     [gone] = store.query(queries.LOST_RECORDS, parameters)
     dead = store.query(queries.DEAD_LETTERS, parameters)
+    rebuild = latest(store)
     seen = store.query(queries.VISIBILITY, parameters)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
     coverage = FULL_COVERAGE
@@ -55,6 +58,8 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     if dead:
         words = ", ".join(f"{row['letters']:,} {row['reason']}" for row in dead)
         why.append((Reason.DEAD_LETTERS, f"Records could not be loaded and were put aside: {words}."))
+    if rebuild:
+        why += _of_rebuilds(rebuild, window)
     return About(
         org=scope.org,
         graph=scope.graph,
@@ -70,6 +75,14 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
         incomplete=tuple(sentence for _, sentence in why),
         reasons=tuple(dict.fromkeys(reason for reason, _ in why)),
     )
+
+
+def _of_rebuilds(note: Rebuild, window: Window) -> Iterator[tuple[Reason, str]]:
+    first, last = window.since.date(), window.until.date()
+    if note.unfinished and first <= note.last and note.first <= last:
+        yield Reason.REBUILD, f"A rebuild of {note.days} is unfinished."
+    if days := [day for day in note.hollow if first <= day <= last]:
+        yield Reason.HOLLOW, f"The store has lost traffic of {spans(days)}: `forebay rebuild` loads it again."
 
 
 def _at(time: datetime) -> str:

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     NOT_ANALYSED = "not_analysed"  # requests whose shape covers nothing
     LOST = "lost"  # by agents
     DEAD_LETTERS = "dead_letters"
+    REBUILD = "rebuild"  # one is unfinished
+    HOLLOW = "hollow"  # the store has less than was loaded
 
 
 class Verdict(StrEnum):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..store.port import Store
+from ..store.rebuilds import unfinished
 from .answers import Graph, Scope
 from .freshness import Freshness, PartitionLag
 from .window import utc
@@ -74,6 +75,7 @@ class Status:
     """`loss_in`: seconds until retention may take records that are not loaded, see `PartitionLag`.
 
     `lost_records`: those that the journal's retention took before they were loaded, of whichever graph.
+    `rebuild`: what is to be done about one that is unfinished, and why loading waits; else empty.
     """
 
     complete_up_to: datetime | None
@@ -86,6 +88,7 @@ class Status:
     dead_letters: tuple[DeadLetters, ...]
     losses: tuple[Loss, ...]
     lost_records: int
+    rebuild: str
     refusals: tuple[dict[str, Any], ...]
     store: tuple[Parts, ...]
 
@@ -138,6 +141,7 @@ def status(
             for row in store.query(DEAD_LETTERS, parameters)
         ),
         losses=tuple(Loss(**row) for row in store.query(LOSSES, parameters)),
+        rebuild=str(unfinished(store) or ""),
         lost_records=store.query(LOST_RECORDS)[0]["lost"],
         refusals=tuple(refusals() if refusals else ()),
         store=tuple(Parts(**row) for row in store.query(PARTS)),

@@ -8,6 +8,8 @@
 3. The ledger's requests of each graph and day are those of the table of traffic, as long as it keeps the day.
 4. There are no more rows of traffic than tallies came in.
 
+A rebuild that is unfinished is a difference by itself.
+
 The loader may run meanwhile.  What is committed is read first, so 1 and 2 judge only ranges
 that are finished; each comparison of 3 and 4 is one query, asked again before it counts as a difference.
 """
@@ -26,6 +28,7 @@ from ..core.record import TOPICS, Report, decode
 from ..errors import RejectRecord, RetryLater
 from ..journal.port import Journal, Partition
 from ..store.port import Store
+from ..store.rebuilds import unfinished
 from . import conservation
 from .answers import Scope
 from .window import KEPT
@@ -80,6 +83,8 @@ class Verifier:
         return Verification(not differences, dict(compared), first, tuple(differences))
 
     def _differences(self, scope: Scope | None, compared: Counter[str]) -> Iterator[str]:
+        if rebuild := unfinished(self._store):
+            yield str(rebuild)
         for topic in TOPICS:
             for partition in self._journal.partitions(topic):
                 yield from self._partition(partition, scope, compared)

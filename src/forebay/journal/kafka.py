@@ -99,6 +99,14 @@ class KafkaJournal:
             raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
+    def members(self, group: str) -> list[str]:
+        try:
+            asked = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_WITHIN)
+            found = asked[group].result().members
+        except KafkaException as exc:
+            raise mapped(exc, f"tell who is in {group}") from exc
+        return sorted(f"{member.client_id} at {member.host.lstrip('/')}" for member in found)
+
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
         """As the port says.  One read at a time: others wait."""
         low, high = self.bounds(partition)

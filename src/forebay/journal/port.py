@@ -130,6 +130,9 @@ class Journal(Appender, Protocol):
 
     def committed(self, group: str, partition: Partition) -> Commit | None: ...
 
+    def members(self, group: str) -> list[str]:
+        """Who consumes for this group now, in words; one that died is among them until it is missed."""
+
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
         """Records from `first` on: as many as both limits allow, at least one if there is one."""
 

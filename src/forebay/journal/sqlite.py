@@ -118,6 +118,9 @@ class SqliteJournal:
         row = self._reader().execute(query, (group, partition.topic)).fetchone()
         return Commit(*row) if row else None
 
+    def members(self, group: str) -> list[str]:
+        return []  # another process could not have opened the data directory
+
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
         query = f'SELECT offset, appended, value FROM "{partition.topic}" WHERE offset >= ? ORDER BY offset LIMIT ?'
         records: list[Fetched] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..core.record import TALLIES, Report, decode
+from ..core.record import TALLIES, Report, TallyColumns, decode
 from ..core.sequences import NONE, Sequences, add, check_gaps, to_text
 from ..errors import RejectRecord
 from ..journal.port import Fetched
@@ -47,6 +47,23 @@ class _Account:
     adjusted: Counter[str] = field(default_factory=Counter)
     dead: list[tuple[Fetched, RejectRecord]] = field(default_factory=list)
     seen: dict[str, tuple[Sequences, Sequences]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What was decided of records when they were loaded first; once more it is to be the same.
+
+    `dead`: those that were put aside, by offset, with whose they were and why; that they may be
+    readable by now is for their replay.  Only tallies of `days` are to be rows, for the rest is in
+    the store.
+    """
+
+    days: range
+    dead: Mapping[int, tuple[GraphKey, RejectRecord]]
+
+
+EVERYTHING: Sequences = ((1, 2**53),)
+"""What an agent had sent before a range in which nothing of it landed: whatever it sent there was a repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +118,28 @@ def _without_collection() -> Iterator[None]:
 
 
 @_without_collection()
-def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Sequences]) -> Block:
-    """The block of these records: consecutive offsets of one partition, at least one."""
+def build(
+    origin: Origin,
+    records: Sequence[Fetched],
+    seen: Mapping[AgentKey, Sequences],
+    verdicts: Verdicts | None = None,
+) -> Block:
+    """The block of these records: consecutive offsets of one partition, at least one.
+
+    With verdicts, of records that were loaded before; `seen` then names the agents of which something landed.
+    """
     table = table_of(origin.topic)
     accounts: dict[GraphKey, _Account] = {}
     rows: dict[tuple[str, ...], Row] = {}
+    days = verdicts.days if verdicts else None
+    dead = verdicts.dead if verdicts else {}
     for fetched in records:
+        if fetched.offset in dead:
+            owner, exc = dead[fetched.offset]
+            account = accounts.setdefault(owner, _Account())
+            account.records += 1
+            account.dead.append((fetched, exc))
+            continue
         try:
             record = decode(fetched.value)
             if isinstance(record, Report) != (table == REPORTS):
@@ -119,7 +152,7 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
         account = accounts.setdefault((record.org, record.graph), _Account())
         account.records += 1
         if isinstance(record, Report):
-            _take(account, record, fetched, seen)
+            _take(account, record, fetched, seen, days)
         else:
             # Published again and again: the last copy in a range says all that the others say.
             rows[type(record).__name__, record.org, record.graph, record.id] = msgspec.structs.asdict(record) | {
@@ -149,12 +182,14 @@ def build(origin: Origin, records: Sequence[Fetched], seen: Mapping[AgentKey, Se
     )
 
 
-def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[AgentKey, Sequences]) -> None:
+def _take(
+    account: _Account, report: Report, fetched: Fetched, seen: Mapping[AgentKey, Sequences], days: range | None
+) -> None:
     requests = sum(report.requests)
     if report.agent in account.seen:
         before, held = account.seen[report.agent]
     else:
-        before = held = seen.get((report.org, report.graph, report.agent), NONE)
+        before = held = seen.get((report.org, report.graph, report.agent), NONE if days is None else EVERYTHING)
     after = add(held, report.sequence)
     if after is None:
         account.repeats += 1
@@ -184,7 +219,18 @@ def _take(account: _Account, report: Report, fetched: Fetched, seen: Mapping[Age
             if first == last
             else [minute - minute % BUCKET for minute in report.minute]
         )
+    if days is not None:
+        _keep(report, days)
     account.tallies.add(report)
+
+
+def _keep(report: Report, days: range) -> None:
+    """Only the tallies of these days."""
+    kept = [row for row, minute in enumerate(report.minute) if minute // MINUTES_A_DAY in days]
+    if len(kept) < len(report.minute):
+        for name in TallyColumns.__struct_fields__:
+            column = getattr(report, name)
+            setattr(report, name, [column[row] for row in kept])
 
 
 def _range(origin: Origin, records: Sequence[Fetched]) -> Row:

@@ -24,6 +24,7 @@ from ..errors import RetryLater, Stop
 from ..journal.port import Assigned, Consumer, Fetched, Lost, Partition
 from ..steps import reached
 from ..store.port import AgentKey, Origin, Store
+from ..store.rebuilds import unfinished
 from .block import Block, build, loss, table_of, token
 from .intent import Range, from_metadata, to_metadata
 from .pace import Pace
@@ -74,12 +75,15 @@ class Loader:
         pace: Pace,
         clock: Callable[[], float],
         progress: Progress | None = None,
+        rebuilding: bool = False,
     ) -> None:
+        """`rebuilding`: this loader serves a rebuild; any other one waits for one that is unfinished."""
         self._consumer = consumer
         self._store = store
         self._pipeline = pipeline
         self._pace = pace
         self._clock = clock
+        self._rebuilding = rebuilding
         self._held: dict[Partition, _Held] = {}
         self._polled = clock()
         self.progress = progress or Progress()
@@ -102,9 +106,19 @@ class Loader:
         while self._clock() < until and self.step(final=True):
             pass
 
-    def step(self, final: bool = False) -> bool:
+    def settle(self) -> frozenset[Partition]:
+        """Gather nothing more; insert and confirm what is declared.  Of which partitions this is done, so far."""
+        self.step(final=True, settling=True)
+        settled = (held for held in self._held.values() if not held.assigned and not held.declared and held.confirmed)
+        return frozenset(held.partition for held in settled)
+
+    def step(self, final: bool = False, settling: bool = False) -> bool:
         """Poll once, and bring each partition as far as it goes.  False when there was nothing to do."""
-        full = frozenset(held.partition for held in self._held.values() if self._full(held))
+        full = frozenset(
+            held.partition
+            for held in self._held.values()
+            if self._full(held) or (settling and not held.assigned and not _incomplete(held))
+        )
         busy = any(held.buffer or not held.confirmed for held in self._held.values())
         wait = 0.0 if final else self._pace.wait(busy, self._clock())
         polled = self._consumer.poll(wait, paused=full)
@@ -120,7 +134,7 @@ class Loader:
         # The longest wait first: where all share one interval, a busy partition must not starve the others.
         for held in sorted(self._held.values(), key=lambda held: held.since):
             try:
-                self._advance(held, final)
+                self._advance(held, final, settling)
             except Lost:
                 self._held.pop(held.partition, None)
         self.progress.pace = self._pace.why
@@ -133,6 +147,8 @@ class Loader:
 
     def _take_over(self, held: _Held, assigned: Assigned) -> None:
         """Learn where to go on.  RetryLater while the store can't tell; nothing is changed then."""
+        if not self._rebuilding and (rebuild := unfinished(self._store)):
+            raise RetryLater(str(rebuild), retry_after=5, reason="rebuild")
         topic, number = held.partition
         low, high = assigned.bounds
         committed, declared = assigned.committed, None
@@ -164,11 +180,13 @@ class Loader:
         held.buffer += records
         held.size += sum(len(record.value) for record in records)
 
-    def _advance(self, held: _Held, final: bool) -> None:
+    def _advance(self, held: _Held, final: bool, settling: bool) -> None:
         if held.assigned:
             self._take_over(held, held.assigned)
         if held.lost and held.buffer:
             self._record_loss(held, held.lost)
+        if settling and held.declared is None:
+            held.buffer, held.size = [], 0  # the next loader reads it again
         now = self._clock()
         ready = final or self._pace.ready(held.partition.topic, now)
         if held.declared is None:

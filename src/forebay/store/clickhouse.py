@@ -61,8 +61,9 @@ class ClickHouse:
         if self._target.embedded:
             self._connected()
 
-    def migrate(self, window: Window = EMBEDDED) -> None:
-        migrate.migrate(self, window)
+    def migrate(self, window: Window = EMBEDDED, restore: bool = False) -> None:
+        """With `restore` also what was dropped is made, empty."""
+        migrate.migrate(self, window, restore)
 
     def check(self, window: Window = EMBEDDED) -> None:
         migrate.check_schema(self)

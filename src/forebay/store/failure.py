@@ -56,7 +56,10 @@ def failure(exc: Exception) -> RetryLater | Stop:
     line = str(exc).strip().splitlines()[0][:500] if str(exc).strip() else type(exc).__name__
     state = STATES.get(code or 0, State.REFUSING)
     if state is State.MISSING_TABLE:
-        return Stop(f"the store lacks a table, `forebay migrate` makes it: {line}", reason=state)
+        return Stop(
+            f"the store lacks a table: `forebay migrate` makes it, `forebay rebuild` if it was dropped: {line}",
+            reason=state,
+        )
     if code in LATER:
         return RetryLater(f"the store is not able to: {line}", reason=state)
     if code is not None or isinstance(exc, OUR_MISTAKE):

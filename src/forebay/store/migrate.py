@@ -30,17 +30,21 @@ class Tables(Protocol):
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]: ...
 
 
-def migrate(tables: Tables, window: Window) -> None:
-    """Create what is missing and widen what remembers too little; Stop if it then still does not fit."""
+def migrate(tables: Tables, window: Window, restore: bool = False) -> None:
+    """Create what is missing and widen what remembers too little; Stop if it then still does not fit.
+
+    What was dropped stays away unless it is to be restored, empty: see `dropped`.
+    """
     tables.command(f"CREATE DATABASE IF NOT EXISTS {tables.database}", inside=False)
     tables.command("CREATE TABLE IF NOT EXISTS migrations (number UInt32) ENGINE = MergeTree ORDER BY number")
     done = _done(tables)
     for table in landing.TABLES:
         tables.command(landing.create_table(table))
     for number, script in _scripts().items():
-        if number not in done:
+        if number not in done or restore:
             for statement in _statements(script):
                 tables.command(statement)
+        if number not in done:
             tables.command(f"INSERT INTO migrations VALUES ({number})")
     ours = _made_here()
     for name, engine, settings in _merge_trees(tables):
@@ -61,10 +65,14 @@ def check_schema(tables: Tables) -> None:
             f"the store was made by an older Forebay (it lacks migration {min(missing)}): run `forebay migrate`",
             reason=State.OTHER_SCHEMA_VERSION,
         )
-    there = {row["name"] for row in tables.query(ENGINES, {"database": tables.database})}
-    if missing_tables := _made_here() - there:
-        names = ", ".join(sorted(missing_tables))
-        raise Stop(f"the store lacks {names}: restore what was dropped", reason=State.MISSING_TABLE)
+    if gone := dropped(tables):
+        names = ", ".join(sorted(gone))
+        raise Stop(f"the store lacks {names}: `forebay rebuild` makes it anew", reason=State.MISSING_TABLE)
+
+
+def dropped(tables: Tables) -> set[str]:
+    """Tables and views that were dropped.  An empty one in their place would pass for the truth."""
+    return _made_here() - {row["name"] for row in tables.query(ENGINES, {"database": tables.database})}
 
 
 def check_windows(tables: Tables, window: Window) -> None:
