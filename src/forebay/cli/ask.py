@@ -213,6 +213,8 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
         say(f"the journal does not tell what waits: {answer['journal_trouble']}", "red")
     else:
         _show_journal(console, answer["journal"])
+    if answer["under_replicated"]:
+        say(f"a replica is missing: {', '.join(answer['under_replicated'])}; a broker is down or behind", "red")
     if (loss_in := answer["loss_in"]) is not None:
         text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
         say(text, "red" if loss_in < 86_400 else "yellow")

@@ -71,6 +71,11 @@ class Freshness:
         partitions = (partition for topic in TOPICS for partition in self._journal.partitions(topic))
         return Backlog(asked, tuple(self._lag(partition, retention) for partition in partitions))
 
+    def under_replicated(self) -> tuple[str, ...]:
+        """Partitions that miss a replica, as `topic/number`: one more broker lost may lose records, or stop appends."""
+        partitions = (partition for topic in TOPICS for partition in self._journal.under_replicated(topic))
+        return tuple(f"{partition.topic}/{partition.number}" for partition in partitions)
+
     def _lag(self, partition: Partition, retention: Callable[[str], float | None]) -> PartitionLag:
         bounds = self._journal.bounds(partition)
         committed = self._journal.committed(self._group, partition)

@@ -50,7 +50,7 @@ class Status:
     """What nobody can tell at the moment is None.
 
     `journal_trouble`: why the journal does not tell, empty if it does; then everything up to
-    `journal` is None.  `condition`: how the store is; if it does not answer, everything from
+    `under_replicated` is None.  `condition`: how the store is; if it does not answer, everything from
     `graphs` on is None, but for `refusals`.
     `loss_in`: seconds until retention may take records that are not loaded, see `PartitionLag`.
     """
@@ -61,6 +61,7 @@ class Status:
     lag_seconds: float | None
     loss_in: float | None
     journal: tuple[PartitionLag, ...] | None
+    under_replicated: tuple[str, ...] | None
     condition: Condition
     loader: Loaded | None
     refusals: tuple[dict[str, Any], ...]
@@ -80,9 +81,9 @@ def status(
     refusals: Refusals | None,
 ) -> Status:
     """Everything at once."""
-    trouble, backlog = "", None
+    trouble, backlog, under_replicated = "", None, None
     try:
-        backlog = freshness.backlog()
+        backlog, under_replicated = freshness.backlog(), freshness.under_replicated()
     except (RetryLater, Stop) as exc:
         trouble = str(exc)
     condition, contents = stored(store, graphs, scope)
@@ -93,6 +94,7 @@ def status(
         lag_seconds=max(lag.lag_seconds for lag in backlog.partitions) if backlog else None,
         loss_in=backlog.loss_in if backlog else None,
         journal=backlog.partitions if backlog else None,
+        under_replicated=under_replicated,
         condition=condition,
         loader=_loaded(progress()) if progress else None,
         refusals=tuple(refusals() if refusals else ()),

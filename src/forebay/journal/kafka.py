@@ -29,7 +29,7 @@ from ..settings import KafkaSettings
 from .kafka_appends import Appends
 from .kafka_connection import arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
-from .kafka_topics import config_of
+from .kafka_topics import config_of, under_replicated
 from .port import Bounds, Commit, Fetched, Message, Partition
 
 MIB = 2**20
@@ -87,6 +87,9 @@ class KafkaJournal:
     def retention(self, topic: str) -> float | None:
         milliseconds = int(config_of(self._admin, ResourceType.TOPIC, topic)["retention.ms"])
         return milliseconds / 1000 if milliseconds >= 0 else None
+
+    def under_replicated(self, topic: str) -> list[Partition]:
+        return [Partition(topic, number) for number in under_replicated(self._describe(topic))]
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
     ResourceType,
+    TopicDescription,
 )
 
 from ..settings import KafkaSettings
@@ -48,7 +49,7 @@ def observe(cluster: AdminClient, wanted: Sequence[Topic]) -> State:
             str(topic.topic_id),
             len(topic.partitions),
             min(len(partition.replicas) for partition in topic.partitions),
-            tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas)),
+            under_replicated(topic),
             config_of(cluster, ResourceType.TOPIC, name),
         )
     return State(found, _offsets_retention(cluster))
@@ -102,6 +103,11 @@ def config_of(cluster: AdminClient, kind: ResourceType, name: str) -> dict[str, 
         return {key: entry.value for key, entry in answer.result().items()}
     except KafkaException as exc:
         raise mapped(exc, f"tell the configuration of {name}") from exc
+
+
+def under_replicated(topic: TopicDescription) -> tuple[int, ...]:
+    """The partitions that miss a replica."""
+    return tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas))
 
 
 def _offsets_retention(cluster: AdminClient) -> float | None:

@@ -12,7 +12,7 @@ from ..store.condition import State
 
 def tell_status(status: Status) -> None:
     """What nobody can tell at the moment has no value, rather than its last one."""
-    for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS, metrics.LOSS_IN):
+    for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS, metrics.LOSS_IN, metrics.UNDER_REPLICATED):
         gauge.clear()
     metrics.JOURNAL_UP.set(status.journal is not None)
     for lag in status.journal or ():
@@ -20,6 +20,9 @@ def tell_status(status: Status) -> None:
         metrics.LAG_RECORDS.labels(*labels).set(lag.lag_records)
         metrics.LAG_SECONDS.labels(*labels).set(lag.lag_seconds)
         metrics.LOSS_IN.labels(*labels).set(math.inf if lag.loss_in is None else lag.loss_in)
+        metrics.UNDER_REPLICATED.labels(lag.topic).set(0)
+    for partition in status.under_replicated or ():
+        metrics.UNDER_REPLICATED.labels(partition.rpartition("/")[0]).inc()
     metrics.STORE_PARTS.clear()
     metrics.STORE_DEAD_LETTERS.clear()
     for state in State:
