@@ -75,7 +75,7 @@ def test_the_plan_is_one_line_for_each_topic_in_the_order_in_which_they_are_read
         (with_tallies(config={"cleanup.policy": "compact"}), "compaction"),
         (with_tallies(config={"max.message.bytes": "1048588"}), "larger ones are refused"),
         (with_tallies(replicas=1), "replication 1"),
-        (with_tallies(behind=(2, 5)), "partitions 2, 5 miss a replica"),
+        (with_tallies(under_replicated=(2, 5)), "partitions 2, 5 miss a replica"),
         (with_tallies(partitions=3), "3 partitions for 4 loaders: 1 stay idle"),
         (with_tallies(topic_id="another"), "deleted and created again"),
         (replace(as_planned(), offsets_retention=DAY), "offsets.retention.minutes"),
@@ -126,7 +126,7 @@ def test_applying_creates_what_is_missing_and_the_second_time_does_nothing(
     state = until_as(wanted, cluster)
     assert apply(cluster, wanted) == []
     assert state.offsets_retention == 7 * DAY
-    assert {topic.behind for topic in state.topics.values()} == {()}
+    assert {topic.under_replicated for topic in state.topics.values()} == {()}
 
 
 def test_applying_a_changed_plan_alters_configuration_and_adds_partitions_but_removes_none(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from typing import TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -29,12 +30,16 @@ from ..settings import KafkaSettings
 from .kafka_appends import Appends
 from .kafka_connection import Admin, arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
-from .kafka_topics import config_of
+from .kafka_topics import config_of, under_replicated
 from .port import Bounds, Commit, Fetched, Message, Partition
 
 MIB = 2**20
 ANSWER_WITHIN = 5.0
 """Seconds that a question to the cluster may take."""
+LOOK_WITHIN = 2.0
+"""Seconds within which any broker that is there says which others are."""
+
+T = TypeVar("T")
 
 
 class KafkaJournal:
@@ -85,8 +90,12 @@ class KafkaJournal:
         return Bounds(*found)
 
     def retention(self, topic: str) -> float | None:
-        milliseconds = int(config_of(self._admin, ResourceType.TOPIC, topic)["retention.ms"])
+        config = self._told(topic, lambda: config_of(self._admin, ResourceType.TOPIC, topic))
+        milliseconds = int(config["retention.ms"])
         return milliseconds / 1000 if milliseconds >= 0 else None
+
+    def under_replicated(self, topic: str) -> list[Partition]:
+        return [Partition(topic, number) for number in under_replicated(self._describe(topic))]
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])
@@ -129,7 +138,24 @@ class KafkaJournal:
     def _watermarks(self, partition: Partition) -> tuple[int, int]:
         return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
 
+    def _told(self, topic: str, question: Callable[[], T]) -> T:
+        """The answer to a question that goes by way of the controller.
+
+        The client asks the one that it knows, also when that is long dead, until it looks who is there now.
+        """
+        try:
+            return question()
+        except RetryLater:
+            try:
+                self._admin.list_topics(topic, timeout=LOOK_WITHIN)
+            except KafkaException as exc:
+                raise mapped(exc, "tell who is there", self._admin.heard) from exc
+            return question()
+
     def _describe(self, topic: str) -> TopicDescription:
+        return self._told(topic, lambda: self._described(topic))
+
+    def _described(self, topic: str) -> TopicDescription:
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_WITHIN)
         try:
             description: TopicDescription = asked[topic].result()

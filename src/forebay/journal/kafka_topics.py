@@ -14,6 +14,7 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
     ResourceType,
+    TopicDescription,
 )
 
 from ..settings import KafkaSettings
@@ -47,7 +48,7 @@ def observe(cluster: Admin, wanted: Sequence[Topic]) -> State:
             str(topic.topic_id),
             len(topic.partitions),
             min(len(partition.replicas) for partition in topic.partitions),
-            tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas)),
+            under_replicated(topic),
             config_of(cluster, ResourceType.TOPIC, name),
         )
     return State(found, _offsets_retention(cluster))
@@ -101,6 +102,11 @@ def config_of(cluster: Admin, kind: ResourceType, name: str) -> dict[str, str]:
         return {key: entry.value for key, entry in answer.result().items()}
     except KafkaException as exc:
         raise mapped(exc, f"tell the configuration of {name}") from exc
+
+
+def under_replicated(topic: TopicDescription) -> tuple[int, ...]:
+    """The partitions that miss a replica."""
+    return tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas))
 
 
 def _offsets_retention(cluster: Admin) -> float | None:
