@@ -89,8 +89,8 @@ def collect(data: Path, address: Address, started: Started) -> str:
     own = settings.read(settings.SpillSettings)
     gate = Gate(None if address.loopback else keys)
     with closing(journal()) as kafka:
-        spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB)
-        collector = Collector(spill, keys, limits())
+        spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB, time.time)
+        collector = Collector(spill, keys, limits(), time.time)
         try:
             asyncio.run(serve(Starlette(routes=[*collector.routes(), metrics_route(gate.admit)]), address, started))
         finally:
