@@ -57,6 +57,8 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
             name = change.coordinate.partition(".")[2]
             old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
             return None if output_fits(old, new) else by_entries(schemas, change, evidence)
+        case "interface_removed" | "union_member_removed":
+            return _condition(change, judged)
         case "argument_type_changed" | "directive_argument_type_changed":
             return _type_when_valid(schemas, change, evidence, in_variables=False)
         case "input_field_type_changed":
@@ -108,6 +110,17 @@ def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     """What stands behind an abstract type or enum has grown: whoever selects fields of it may meet it."""
     grown = change.detail if change.kind in ("type_added", "interface_added") else change.coordinate.partition(".")[0]
     return _yes(grown in evidence.returned)
+
+
+def _condition(change: Change, judged: Judged) -> Effect | None:
+    """An object type left an abstract one: a condition on that no longer applies to it."""
+    pair = (change.coordinate, change.detail)
+    abstract, member = pair if change.kind == "union_member_removed" else reversed(pair)
+    if judged.lost is None:
+        return Effect(Hit.MAYBE, "its document is too large to tell")
+    if (abstract, member) in judged.lost:
+        return Effect(Hit.YES, f"what it selects on {abstract} is no longer answered for {member}")
+    return None
 
 
 def _field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:

@@ -25,7 +25,6 @@ from graphql import (
     get_named_type,
     is_introspection_type,
     is_required_input_field,
-    is_specified_directive,
     is_specified_scalar_type,
 )
 
@@ -157,7 +156,7 @@ def _values(old: GraphQLEnumType, new: GraphQLEnumType, returned: bool) -> Itera
 
 
 def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
-    before, after = _own_directives(old), _own_directives(new)
+    before, after = _by_name(old), _by_name(new)
     for name in sorted(before.keys() - after.keys()):
         severity = BREAKING if _executable(before[name]) else SAFE
         yield Change("directive_removed", f"@{name}", severity, f"directive @{name} was removed")
@@ -190,8 +189,9 @@ def _own_types(schema: GraphQLSchema) -> dict[str, GraphQLNamedType]:
     return {name: each for name, each in types if not (is_introspection_type(each) or is_specified_scalar_type(each))}
 
 
-def _own_directives(schema: GraphQLSchema) -> dict[str, GraphQLDirective]:
-    return {each.name: each for each in schema.directives if not is_specified_directive(each)}
+def _by_name(schema: GraphQLSchema) -> dict[str, GraphQLDirective]:
+    """Also those of the specification: a schema may define them anew, as `@skip` with one more argument."""
+    return {each.name: each for each in schema.directives}
 
 
 def _executable(directive: GraphQLDirective) -> bool:
