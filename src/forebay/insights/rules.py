@@ -212,6 +212,7 @@ _BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
     "root_type_changed": _root,
     "type_removed": _type,
     "type_kind_changed": _type,
+    "specified_by_changed": _type,
     "type_added": _returned,
     "interface_removed": _both_types,
     "interface_added": _returned,

@@ -61,6 +61,9 @@ def _roots(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
                 f"{operation.value} operations start at {after.name if after else 'nothing'}, not at {before.name}"
             )
             yield Change("root_type_changed", before.name, BREAKING, message, operation.value)
+        if after and not before:
+            message = f"{operation.value} operations are possible, and start at {after.name}"
+            yield Change("root_type_added", after.name, SAFE, message, operation.value)
 
 
 def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
@@ -92,6 +95,9 @@ def _type(old: Any, new: Any, schema: GraphQLSchema) -> Iterator[Change]:
         yield from _values(old, new, returned=_is_returned(schema, new))
     elif isinstance(old, GraphQLInputObjectType):
         yield from _input_fields(old, new)
+    elif old.specified_by_url != new.specified_by_url:
+        message = f"scalar {old.name} was specified by {old.specified_by_url} and is by {new.specified_by_url}"
+        yield Change("specified_by_changed", old.name, DANGEROUS, message)
     yield from applied(old.name, old, new)
 
 
@@ -180,6 +186,7 @@ def _directive(old: GraphQLDirective, new: GraphQLDirective) -> Iterator[Change]
     if old.is_repeatable and not new.is_repeatable:
         severity = SAFE if harmless else BREAKING
         yield Change("directive_repeatable_removed", at, severity, f"{at} is no longer repeatable")
+    yield from applied(at, old, new)
     if new.is_repeatable and not old.is_repeatable:
         yield Change("directive_repeatable_added", at, SAFE, f"{at} is repeatable")
 

@@ -36,6 +36,8 @@ _HARMLESS = frozenset(
         "field_added",
         "enum_value_added",
         "deprecation_changed",
+        "description_changed",
+        "root_type_added",
         "directive_added",
         "directive_usage_added",
         "directive_usage_removed",
