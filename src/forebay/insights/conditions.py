@@ -62,26 +62,27 @@ def lost(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> froz
             was, is_ = before, after
             if fragment.type_condition:
                 name = fragment.type_condition.name.value
-                was, is_ = before & _possible(old, name), after & _possible(new, name)
+                was, is_ = before & possible(old, name), after & possible(new, name)
                 found.update((name, each) for each in (was & after) - is_)
             pending.append((fragment.selection_set, was, is_))
     return frozenset(found)
 
 
-def _below(schema: GraphQLSchema, objects: Objects, name: str) -> Objects:
-    """The object types that can stand below a field of these."""
-    if name in _META:
-        return _possible(schema, get_named_type(_META[name].type).name)
-    fields = (getattr(schema.type_map[each], "fields", {}).get(name) for each in objects)
-    types = {get_named_type(each.type).name for each in fields if each}
-    return frozenset().union(*(_possible(schema, each) for each in types))
-
-
-def _possible(schema: GraphQLSchema, name: str) -> Objects:
+def possible(schema: GraphQLSchema, name: str) -> Objects:
+    """The object types that a type of this name stands for."""
     type_: Any = schema.type_map.get(name)
     if is_abstract_type(type_):
         return frozenset(each.name for each in schema.get_possible_types(type_))
     return _itself(type_)
+
+
+def _below(schema: GraphQLSchema, objects: Objects, name: str) -> Objects:
+    """The object types that can stand below a field of these."""
+    if name in _META:
+        return possible(schema, get_named_type(_META[name].type).name)
+    fields = (getattr(schema.type_map[each], "fields", {}).get(name) for each in objects)
+    types = {get_named_type(each.type).name for each in fields if each}
+    return frozenset().union(*(possible(schema, each) for each in types))
 
 
 def _itself(type_: Any) -> Objects:

@@ -14,6 +14,7 @@ from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
 
 from ..core.coordinate import State
 from ..core.shape import OperationType
+from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
@@ -102,8 +103,27 @@ def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return _yes(change.coordinate in evidence.types)
 
 
-def _both_types(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    return _yes(evidence.types >= {change.coordinate, change.detail})
+def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """An object type left an abstract one: who uses both, or a third type that overlaps with the abstract one
+    through the object alone, so that one can no longer be a condition inside the other."""
+    abstract, member = _pair(change)
+    if evidence.types >= {abstract, member}:
+        return YES
+    if abstract in evidence.types and any(_parted(schemas, abstract, name) for name in evidence.types):
+        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may have met in {member} alone")
+    return NO
+
+
+def _pair(change: Change) -> tuple[str, str]:
+    """The abstract type that lost an object type, and that."""
+    pair = (change.coordinate, change.detail)
+    return pair if change.kind == "union_member_removed" else (pair[1], pair[0])
+
+
+def _parted(schemas: Schemas, one: str, other: str) -> bool:
+    """Could an object be of both types, and can none any more?"""
+    before, after = (possible(schema, one) & possible(schema, other) for schema in schemas)
+    return bool(before) and not after
 
 
 def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
@@ -114,8 +134,7 @@ def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 def _condition(change: Change, judged: Judged) -> Effect | None:
     """An object type left an abstract one: a condition on that no longer applies to it."""
-    pair = (change.coordinate, change.detail)
-    abstract, member = pair if change.kind == "union_member_removed" else reversed(pair)
+    abstract, member = _pair(change)
     if judged.lost is None:
         return Effect(Hit.MAYBE, "its document is too large to tell")
     if (abstract, member) in judged.lost:
@@ -214,9 +233,9 @@ _BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
     "type_kind_changed": _type,
     "specified_by_changed": _type,
     "type_added": _returned,
-    "interface_removed": _both_types,
+    "interface_removed": _left,
     "interface_added": _returned,
-    "union_member_removed": _both_types,
+    "union_member_removed": _left,
     "union_member_added": _returned,
     "field_removed": _field,
     "field_type_changed": _field,
