@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     assert pipeline.stop() == 0
 
 
-def send(pipeline: Pipeline, graph: str, sdl: str, requests: list[tuple[str, str | None, Any]]) -> None:
+def send(pipeline: Pipeline, graph: str, sdl: str, requests: Sequence[tuple[str, str | None, Any]]) -> None:
     """Each request by a client of its own, after one of long ago that uses nothing."""
     reporter = Reporter(build_schema(sdl), pipeline.url, pipeline.token(graph=graph))
     reporter.record("{ __typename }", client="first", now=time.time() - LONG_AGO)
