@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check bench faults browser kafka lock proto clean
+.PHONY: install demo test check judge bench faults browser kafka lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,12 @@ check: install
 
 test: check browser kafka
 	$(BIN)/pytest
+
+# What breaks when it is executed must not be called safe: N random triples of schema, request and change.
+N ?= 20000
+SEED ?= 1
+judge: install
+	cd tests && ../$(BIN)/python -m judge.judge $(N) $(SEED)
 
 bench: install
 	$(BIN)/python -m bench $(ONLY)
