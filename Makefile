@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check bench browser kafka lock proto clean
+.PHONY: install demo test check judge bench faults browser kafka lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,8 +24,18 @@ check: install
 test: check browser kafka
 	$(BIN)/pytest
 
+# What breaks when it is executed must not be called safe: N random triples of schema, request and change.
+N ?= 20000
+SEED ?= 1
+judge: install
+	cd tests && ../$(BIN)/python -m judge.judge $(N) $(SEED)
+
 bench: install
 	$(BIN)/python -m bench $(ONLY)
+
+# ARGS: --seed N, --number N, --only TEXT, --brokers 1|3, --list
+faults: install kafka
+	PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
 # Chromium for the page's tests: the one that is there, else the system's package.
 browser:

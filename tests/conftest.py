@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from front.control import Front
 from kafka.broker import Broker
 
 from forebay.store.clickhouse import ClickHouse
@@ -25,6 +26,15 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
 @pytest.fixture(scope="session")
 def store(embedded: ClickHouse) -> ClickHouse:
     return embedded
+
+
+@pytest.fixture(scope="session")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """ClickHouse over HTTP, with faults.  Tests keep apart by their databases."""
+    front = Front(tmp_path_factory.mktemp("front"))
+    front.start()
+    yield front
+    front.kill()
 
 
 @pytest.fixture(scope="session")

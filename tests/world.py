@@ -76,6 +76,10 @@ class World:
         self._loader = Loader(self.journal.consumer(GROUP, TOPICS), store, self.pipeline, Pace(), time.monotonic)
         self._extractor = Extractor(build_schema(sdl))
         self._sequence = itertools.count(1)
+        self.rehouse(store)
+
+    def rehouse(self, store: ClickHouse) -> None:
+        """Questions go to another store from now on; it may be in trouble."""
         self.insights = Insights(
             store, self.journal, GROUP, self.pipeline, lambda: self.now, lambda: self._loader.progress
         )

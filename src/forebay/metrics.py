@@ -23,6 +23,14 @@ LAG_SECONDS = Gauge("forebay_lag_seconds", "Age of the oldest of them", ["topic"
 LOSS_IN = Gauge(
     "forebay_loss_in_seconds", "Time until retention may take the oldest of them; +Inf: none", ["topic", "partition"]
 )
+JOURNAL_UP = Gauge("forebay_journal_up", "1 while the journal answers this console, else 0")
+UNDER_REPLICATED = Gauge("forebay_under_replicated", "Partitions of the journal that miss a replica", ["topic"])
+STORE_STATE = Gauge("forebay_store_state", "1 for the state that the store is in, 0 for all others", ["state"])
+STORE_PARTS = Gauge("forebay_store_parts", "Most active parts in one partition of a table", ["table"])
+STORE_DEAD_LETTERS = Gauge("forebay_store_dead_letters", "Dead letters that the store holds", ["topic", "reason"])
+STORE_LOST_RECORDS = Gauge(
+    "forebay_store_lost_records", "Records on file as taken by retention before they were loaded"
+)
 LOADED = Gauge("forebay_loader_records", "Records loaded since this loader started")
 LOADED_REQUESTS = Gauge("forebay_loader_requests", "GraphQL requests in them, repeats left out")
 INSERTS = Gauge("forebay_loader_inserts", "Inserts since this loader started")

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from .access import Denied
-from .errors import RetryLater, Stop
+from .errors import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,7 @@ def metrics_route(
             admit(request)
         except Denied as exc:
             return Response(str(exc), 403 if exc.forbidden else 401, media_type="text/plain")
-        try:
-            await run_in_threadpool(refresh)
-        except RetryLater as exc:
-            return Response(str(exc), 503, media_type="text/plain")
+        await run_in_threadpool(refresh)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Route("/metrics", metrics)

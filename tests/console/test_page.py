@@ -10,6 +10,7 @@ from world import SDL, World
 
 from forebay.access import Identity, Scope, SigningKeys
 from forebay.console import wording
+from forebay.store.clickhouse import ClickHouse
 
 NASTY = "<script>alert(1)</script>"
 PROFILE = "query Profile($id: ID!) { user(id: $id) { id email nick } }"
@@ -41,6 +42,17 @@ def test_an_incomplete_answer_is_marked_and_explained(browse: Browse, world: Wor
     for words in ("Not complete", "Agents lost 12 requests", "1 undecodable", "dead letters", "unknown"):
         assert words in text, words
     assert ">unused<" not in text
+
+
+def test_without_its_store_the_page_says_so_and_shows_what_waits(browse: Browse, world: World) -> None:
+    world.request(PROFILE, variables={"id": "1"})
+    world.rehouse(ClickHouse("http://127.0.0.1:1/forebay"))
+    response = Browse(world.insights)("/")
+    assert response.status_code == 503
+    for words in ("Store away:", "2 records wait", 'http-equiv="refresh"'):
+        assert words in response.text, words
+    status = Browse(world.insights)("/api/v1/status")
+    assert (status.status_code, status.json()["condition"]["state"], status.json()["lag_records"]) == (200, "away", 2)
 
 
 def test_names_from_clients_are_never_markup(browse: Browse, world: World) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from end_to_end.fleet import Fleet, Member, loaded
+from faults.fleet import Fleet, loaded
+from faults.member import Member
 from faults.pipeline import Kill, Pipeline
 from front.control import Front
 from kafka.broker import Broker

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from end_to_end.fleet import Fleet, loaded
+from faults.fleet import Fleet, loaded
 from faults.load import Agent
+from faults.member import Full
 from faults.pipeline import free_port
 from front.control import Front
 from kafka.broker import Broker
@@ -63,6 +64,23 @@ def test_a_collector_that_starts_before_kafka_keeps_what_it_takes_in(tmp_path: P
         time.sleep(0.1)
     agent.finish()
     assert f"{agent.reports} reports are left in {collector.data / 'spill'}" in collector.stop()
+
+
+def test_a_disk_that_is_full_for_the_log_too_refuses_reports_and_stops_nothing(tmp_path: Path, front: Front) -> None:
+    """Standard error is a file on the disk of the spill, as it often is: what can't be told is dropped."""
+    fleet = Fleet(tmp_path, None, front, "forebay")
+    collector = fleet.start("collect")
+    collector.order(Full(1))
+    agent = Agent("patient", collector.port, fleet.token())
+    agent.start()
+    while agent.refusals < 3:
+        time.sleep(0.05)
+    assert agent.reports == 0
+    collector.order(Full(None))
+    while agent.reports < 2:
+        time.sleep(0.05)
+    agent.finish()
+    collector.kill()
 
 
 @pytest.mark.timeout(400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from end_to_end.fleet import FOREBAY, Fleet, loaded
 from faults.command import Totals, killed, traffic, traffic_in
+from faults.fleet import Fleet, loaded
 from faults.pipeline import Pipeline
 from front.control import Front
+from front.faults import Kind
 from kafka.broker import Broker
 from reports import minute_of, report, shape, shape_record
 
@@ -60,7 +62,7 @@ def put(journal: Journal) -> Totals:
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [*FOREBAY, "rebuild", *arguments]
+    command = [sys.executable, "-m", "forebay", "rebuild", *arguments]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
 
 
@@ -126,20 +128,25 @@ def test_where_there_is_no_data_none_is_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """On a broker of its own: a fleet's topics and group have fixed names."""
-    broker = Broker(tmp_path / "kafka")
+def front(tmp_path: Path) -> Iterator[Front]:
     front = Front(tmp_path / "clickhouse")
     front.start()
+    yield front
+    front.kill()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, front: Front) -> Iterator[Fleet]:
+    """On a broker of its own: a fleet's topics and group have fixed names."""
+    broker = Broker(tmp_path / "kafka")
     fleet = Fleet(tmp_path, broker, front, "rebuilt")
     yield fleet
     fleet.end()
-    front.kill()
     broker.cluster.remove()
 
 
 @pytest.mark.timeout(600)
-def test_on_a_fleet_killed_at_each_step_and_run_again_every_total_is_the_same(fleet: Fleet) -> None:
+def test_on_a_fleet_killed_at_each_step_and_run_again_every_total_is_the_same(fleet: Fleet, front: Front) -> None:
     assert fleet.run("topics", "apply").returncode == 0
     assert fleet.run("migrate").returncode == 0
     journal = KafkaJournal(KafkaSettings(brokers=fleet.environment["FOREBAY_KAFKA_BROKERS"]), TOPICS)
@@ -169,7 +176,10 @@ def test_on_a_fleet_killed_at_each_step_and_run_again_every_total_is_the_same(fl
     while journal.members("forebay-loader"):
         time.sleep(0.1)
     journal.close()
+    front.fault(Kind.EXCEPTION, 252, times=2)
+    front.fault(Kind.CUT_AFTER, 0, times=1)
     done = fleet.run("rebuild", *DAYS, "--yes")
+    front.clear()
     assert (done.returncode, done.stderr) == (0, "")
     store = ClickHouse(fleet.environment["FOREBAY_STORE_DSN"])
     assert traffic(store) == expected

@@ -59,6 +59,10 @@ class Front:
         fault = Fault(kind, value, **when)  # type: ignore[arg-type]  # the fault's own fields
         httpx.post(f"{self._url}/faults", json=fault.to_json(), timeout=30).raise_for_status()
 
+    def pending(self) -> int:
+        """Faults of so many requests that have not befallen all of them yet."""
+        return int(httpx.get(f"{self._url}/faults", timeout=30).raise_for_status().text)
+
     def clear(self) -> None:
         httpx.delete(f"{self._url}/faults", timeout=30).raise_for_status()
 

@@ -16,7 +16,7 @@ class Kind(StrEnum):
     CUT_BEFORE = "cut_before"  # close the connection without executing
     CUT_AFTER = "cut_after"  # execute, then close the connection without an answer
     KILL_BEFORE = "kill_before"  # SIGKILL of the whole front without executing
-    KILL_AFTER = "kill_after"  # SIGKILL of the whole front after executing
+    KILL_AFTER = "kill_after"  # SIGKILL of the whole front after executing; both when nothing else is executed
 
 
 @dataclass(slots=True)
@@ -52,6 +52,11 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._on.clear()
+
+    def pending(self) -> int:
+        """How many that befall a number of requests have not befallen all of them yet."""
+        with self._lock:
+            return sum(1 for fault, _ in self._on if fault.times)
 
     def next(self, insert: bool) -> Fault | None:
         """The fault of this request, if one befalls it."""

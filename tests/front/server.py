@@ -15,9 +15,11 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,15 +45,46 @@ STATUS = {46: 404, 47: 404, 60: 404, 62: 400, 81: 404, 115: 404, 159: 408, 209: 
 """HTTP status of the exceptions that a server does not answer with 500."""
 
 
+class Executing:
+    """Statements under way.  SIGKILL in the midst of one may lose its rows (decision 13): that is another fault."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._now = 0
+        self._ending = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._ending)
+            self._now += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._now -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """SIGKILL of this process, when what is under way is done."""
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: not self._now)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     engine: Engine
     faults: Faults
+    executing: Executing
 
     def do_GET(self) -> None:
         if urlsplit(self.path).path == "/ping":
             return self._send(200, b"Ok.\n", {})
+        if urlsplit(self.path).path == "/faults":
+            return self._send(200, str(self.faults.pending()).encode(), {})
         return self._statement(b"")
 
     def do_POST(self) -> None:
@@ -78,9 +111,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if fault and self._befalls(fault, headers):
                 return
-            result = self.engine.execute(statement, parameters)
+            with self.executing.one():
+                result = self.engine.execute(statement, parameters)
             if kind is Kind.KILL_AFTER:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.executing.end()
             if kind is Kind.CUT_AFTER:
                 self._cut()
             else:
@@ -104,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._cut()
                 return True
             case Kind.KILL_BEFORE:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.executing.end()
         return False
 
     def _answer(self, result: Result, parameters: dict[str, str], headers: dict[str, str]) -> None:
@@ -163,6 +197,7 @@ class Server(ThreadingHTTPServer):
 def main(path: str, port: int) -> None:
     Handler.engine = Engine(path)
     Handler.faults = Faults()
+    Handler.executing = Executing()
     server = Server(("127.0.0.1", port), Handler)
     server.serve_forever()
 

@@ -297,7 +297,7 @@ def test_the_new_protocol_is_used_where_the_brokers_have_it(broker: Broker, open
 def test_where_the_brokers_lack_the_new_protocol_the_classic_one_is_used(
     tmp_path: Path, stack: ExitStack, follow: Follow
 ) -> None:
-    old = Broker(tmp_path / "kafka", **{"group.coordinator.rebalance.protocols": "classic"})
+    old = Broker(tmp_path / "kafka", {"group.coordinator.rebalance.protocols": "classic"})
     stack.callback(old.cluster.remove)
     topic = old.topic()
     journal = stack.enter_context(closing(KafkaJournal(old.settings(), [topic])))

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import NewTopic
 from kafka.broker import Broker
 
 from forebay.core.record import TALLIES, TOPICS
 from forebay.errors import Stop
+from forebay.journal.kafka_connection import Admin
 from forebay.journal.kafka_topics import admin, apply, observe
 from forebay.journal.port import Partition
 from forebay.journal.topics import Needs, Observed, State, Topic, check, plan
@@ -74,7 +75,7 @@ def test_the_plan_is_one_line_for_each_topic_in_the_order_in_which_they_are_read
         (with_tallies(config={"cleanup.policy": "compact"}), "compaction"),
         (with_tallies(config={"max.message.bytes": "1048588"}), "larger ones are refused"),
         (with_tallies(replicas=1), "replication 1"),
-        (with_tallies(behind=(2, 5)), "partitions 2, 5 miss a replica"),
+        (with_tallies(under_replicated=(2, 5)), "partitions 2, 5 miss a replica"),
         (with_tallies(partitions=3), "3 partitions for 4 loaders: 1 stay idle"),
         (with_tallies(topic_id="another"), "deleted and created again"),
         (replace(as_planned(), offsets_retention=DAY), "offsets.retention.minutes"),
@@ -103,7 +104,7 @@ def test_brokers_that_do_not_tell_how_long_they_keep_commits_are_not_accused() -
 
 
 @pytest.fixture
-def cluster(broker: Broker) -> Iterator[AdminClient]:
+def cluster(broker: Broker) -> Iterator[Admin]:
     with admin(broker.settings()) as cluster:
         yield cluster
 
@@ -118,18 +119,18 @@ def planned(broker: Broker) -> Callable[..., list[Topic]]:
 
 
 def test_applying_creates_what_is_missing_and_the_second_time_does_nothing(
-    cluster: AdminClient, planned: Callable[..., list[Topic]]
+    cluster: Admin, planned: Callable[..., list[Topic]]
 ) -> None:
     wanted = planned()
     assert [step.split()[0] for step in apply(cluster, wanted)] == ["created"] * 3
     state = until_as(wanted, cluster)
     assert apply(cluster, wanted) == []
     assert state.offsets_retention == 7 * DAY
-    assert {topic.behind for topic in state.topics.values()} == {()}
+    assert {topic.under_replicated for topic in state.topics.values()} == {()}
 
 
 def test_applying_a_changed_plan_alters_configuration_and_adds_partitions_but_removes_none(
-    cluster: AdminClient, planned: Callable[..., list[Topic]]
+    cluster: Admin, planned: Callable[..., list[Topic]]
 ) -> None:
     apply(cluster, planned())
     until_as(planned(), cluster)
@@ -145,7 +146,7 @@ def test_applying_a_changed_plan_alters_configuration_and_adds_partitions_but_re
 
 
 def test_a_topic_that_somebody_made_by_hand_becomes_as_planned(
-    cluster: AdminClient, planned: Callable[..., list[Topic]], broker: Broker
+    cluster: Admin, planned: Callable[..., list[Topic]], broker: Broker
 ) -> None:
     wanted = planned()[:1]
     new = NewTopic(wanted[0].name, 1, 1, config={"cleanup.policy": "compact", "min.insync.replicas": "1"})
@@ -160,7 +161,7 @@ def differences(wanted: list[Topic], state: State) -> list[str]:
     return [finding.message for finding in check(wanted, state, NEEDS) if not finding.danger]
 
 
-def until_as(wanted: list[Topic], cluster: AdminClient) -> State:
+def until_as(wanted: list[Topic], cluster: Admin) -> State:
     """What a broker is told, it knows a moment later."""
     until = time.monotonic() + 10
     while True:

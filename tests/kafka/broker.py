@@ -30,14 +30,20 @@ SESSION = 3.0
 
 
 class Broker:
-    """A cluster of one node.  `bootstrap` is its address."""
+    """A cluster, of one node by default.  `bootstrap` is its address; for `links` see `Cluster.create`."""
 
-    def __init__(self, folder: Path, **config: str) -> None:
-        self.cluster = Cluster.create(folder, config=QUICK | config)
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, str] | None = None,
+        brokers: int = 1,
+        links: dict[str, list[tuple[int, int]]] | None = None,
+    ) -> None:
+        self.cluster = Cluster.create(folder, brokers, config=QUICK | (config or {}), links=links)
         self.cluster.start()
         self.bootstrap = self.cluster.bootstrap
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        self._reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "tests"})
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        self._reader = Consumer({"bootstrap.servers": self.bootstrap, "log_level": 2, "group.id": "tests"})
         self._names = itertools.count(1)
 
     def settings(self, **changed: Any) -> KafkaSettings:

@@ -65,12 +65,15 @@ class Cluster:
         ports: list[int] | None = None,
         config: dict[str, str] | None = None,
         controller_apart: bool = False,
+        links: dict[str, list[tuple[int, int]]] | None = None,
     ) -> Cluster:
         """Write the configuration of brokers 1..N and format their storage.
 
         Every broker is a controller too.  With `controller_apart` one more process is the
         only controller, so that killing brokers never costs the cluster its metadata quorum.
-        `config` goes to every node and wins over what is set here.
+        `config` goes to every node and wins over what is set here.  `links` are more listeners,
+        by name: for each broker the port that it listens on, and the one that it tells clients,
+        which is that of a proxy.
         """
         cluster = cls(folder)
         if cluster.nodes():
@@ -87,12 +90,18 @@ class Cluster:
         for node in sorted({*ids, *controllers}):
             roles = ["broker"] * (node in client_port) + ["controller"] * (node in controller_port)
             listeners = [f"BROKER://127.0.0.1:{client_port[node]}"] if node in client_port else []
+            advertised = listeners.copy()
+            for name, ports_of in (links or {}).items() if node in client_port else ():
+                listens, told = ports_of[ids.index(node)]
+                listeners.append(f"{name}://127.0.0.1:{listens}")
+                advertised.append(f"{name}://127.0.0.1:{told}")
+            protocols = ",".join(f"{name}:PLAINTEXT" for name in ("BROKER", "CONTROLLER", *(links or {})))
             listeners += [f"CONTROLLER://127.0.0.1:{controller_port[node]}"] if node in controller_port else []
             settings = {
                 "node.id": node,
                 "process.roles": ",".join(roles),
                 "listeners": ",".join(listeners),
-                "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "listener.security.protocol.map": protocols,
                 "inter.broker.listener.name": "BROKER",
                 "controller.listener.names": "CONTROLLER",
                 "controller.quorum.voters": ",".join(f"{c}@127.0.0.1:{p}" for c, p in controller_port.items()),
@@ -107,6 +116,7 @@ class Cluster:
                 "share.coordinator.state.topic.min.isr": 1,
                 "group.initial.rebalance.delay.ms": 0,
                 "log.cleaner.dedupe.buffer.size": 8 * 2**20,  # 128 MiB by default, a third of our heap
+                **({"advertised.listeners": ",".join(advertised)} if links and advertised else {}),
                 **(config or {}),
             }
             text = "".join(f"{key}={value}\n" for key, value in settings.items())

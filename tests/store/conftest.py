@@ -11,14 +11,6 @@ from forebay.store.clickhouse import ClickHouse
 
 
 @pytest.fixture(scope="session")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    front = Front(tmp_path_factory.mktemp("front"))
-    front.start()
-    yield front
-    front.kill()
-
-
-@pytest.fixture(scope="session")
 def served(front: Front) -> Iterator[ClickHouse]:
     store = ClickHouse(front.dsn())
     store.migrate()

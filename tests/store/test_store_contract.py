@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from landed import blocks, content, origin, put
@@ -79,6 +80,18 @@ def test_seen_sequences_are_read_back_as_the_last_range_left_them(store: ClickHo
     later = build(origin(org), [Fetched(4, int(time.time() * 1000), encode(report(org, "a", 3)))], first.seen)
     put(store, first, later)
     assert store.seen(origin(org)) == {(org, "g", "a"): Seen(first=4, last=4, before="1-2", after="1-3")}
+
+
+def test_what_a_topic_held_before_it_was_recreated_is_seen_below_all_of_the_new_one(
+    store: ClickHouse, org: str
+) -> None:
+    old, new = origin(org), replace(origin(org), topic_id="made anew")
+    put(store, build(old, [Fetched(7, int(time.time() * 1000), encode(report(org, "a", 1)))], {}))
+    assert store.seen(new) == {(org, "g", "a"): Seen(first=-1, last=-1, before="1-1", after="1-1")}
+    held = {(org, "g", "a"): ((1, 1),)}
+    put(store, build(new, [Fetched(0, int(time.time() * 1000), encode(report(org, "a", n))) for n in (1, 2)], held))
+    assert store.seen(new) == {(org, "g", "a"): Seen(first=0, last=0, before="1-1", after="1-2")}
+    assert sum(row["requests"] for row in content(store, org)["traffic"]) == 2, "the repeat counts once"
 
 
 def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(store: ClickHouse, org: str) -> None:

@@ -203,10 +203,50 @@ def _hit(change: dict[str, Any]) -> str:
 
 def _show_status(console: Console, answer: dict[str, Any]) -> None:
     """Stages in the order in which data flows; what is not as it should be stands out."""
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
     for refusal in answer["refusals"]:
-        console.print(
-            f"refused: {refusal['count']:,} {refusal['protocol']} reports, {refusal['reason']}", style="yellow"
-        )
+        say(f"refused: {refusal['count']:,} {refusal['protocol']} reports, {refusal['reason']}", "yellow")
+    if answer["journal"] is None:
+        say(f"the journal does not tell what waits: {answer['journal_trouble']}", "red")
+    else:
+        _show_journal(console, answer["journal"])
+    if answer["under_replicated"]:
+        say(f"a replica is missing: {', '.join(answer['under_replicated'])}; a broker is down or behind", "red")
+    if (loss_in := answer["loss_in"]) is not None:
+        text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
+        say(text, "red" if loss_in < 86_400 else "yellow")
+    if loader := answer["loader"]:
+        say(f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started")
+        if loader["pace"]:
+            say(f"pace: {loader['pace']}")
+        if loader["trouble"]:
+            say(f"the loader is in trouble: {loader['trouble']}", "red")
+    console.print()
+    condition = answer["condition"]
+    say(f"store: {condition['state']}", None if condition["state"] == "ok" else "red")
+    if condition["state"] != "ok":
+        say(condition["sentence"], "red")
+    if answer["store"] is not None:
+        _show_store(console, answer)
+    for letter in answer["dead_letters"] or ():
+        when_last = when(letter["last"])
+        say(f"dead letters: {letter['letters']:,} in {letter['topic']}, {letter['reason']}, last {when_last}", "red")
+    if answer["rebuild"]:
+        say(answer["rebuild"], "red")
+    if answer["lost_records"]:
+        lost = f"{answer['lost_records']:,} records"
+        say(f"lost: {lost} that the journal's retention took before they were loaded", "red")
+    for loss in answer["losses"] or ():
+        text = f"lost by agents of {loss['org']}/{loss['graph']}: {loss['requests']:,} requests, {loss['reason']}"
+        say(text, "red")
+    if answer["journal"] is not None:
+        say(f"complete up to {when(answer['complete_up_to'])} UTC", "bold")
+
+
+def _show_journal(console: Console, journal: list[dict[str, Any]]) -> None:
     lags = (
         (
             f"{lag['topic']}/{lag['partition']}",
@@ -215,36 +255,17 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
             lag["lag_records"],
             f"{lag['lag_seconds']:.1f} s",
         )
-        for lag in answer["journal"]
+        for lag in journal
     )
     table(console, "journal appended# loaded# lag_records# lag#", lags, "no topics")
-    if (loss_in := answer["loss_in"]) is not None:
-        text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
-        console.print(text, style="red" if loss_in < 86_400 else "yellow", highlight=False)
-    if loader := answer["loader"]:
-        told = f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started"
-        console.print(told, highlight=False)
-        if loader["pace"]:
-            console.print(f"pace: {loader['pace']}", markup=False, highlight=False)
-        if loader["trouble"]:
-            console.print(f"the loader is in trouble: {loader['trouble']}", style="red", markup=False, highlight=False)
-    console.print()
-    tables = ((part["table"], part["rows"], part["parts"], f"{part['bytes'] / 2**20:,.1f}") for part in answer["store"])
-    table(console, "store rows# parts# MiB#", tables, "no tables")
+
+
+def _show_store(console: Console, answer: dict[str, Any]) -> None:
+    tables = (
+        (part["table"], part["rows"], part["parts"], part["most_in_a_partition"], f"{part['bytes'] / 2**20:,.1f}")
+        for part in answer["store"]
+    )
+    table(console, "store rows# parts# most_in_a_partition# MiB#", tables, "no tables")
     console.print()
     graphs = ((f"{graph['org']}/{graph['graph']}", when(graph["last_seen"])) for graph in answer["graphs"])
     table(console, "graph last_traffic", graphs, "no graph has reported anything yet")
-    for letter in answer["dead_letters"]:
-        text = (
-            f"dead letters: {letter['letters']:,} in {letter['topic']}, {letter['reason']}, last {when(letter['last'])}"
-        )
-        console.print(text, style="red", highlight=False)
-    if answer["rebuild"]:
-        console.print(answer["rebuild"], style="red", highlight=False)
-    if answer["lost_records"]:
-        text = f"lost: {answer['lost_records']:,} records that the journal's retention took before they were loaded"
-        console.print(text, style="red", highlight=False)
-    for loss in answer["losses"]:
-        text = f"lost by agents of {loss['org']}/{loss['graph']}: {loss['requests']:,} requests, {loss['reason']}"
-        console.print(text, style="red", markup=False, highlight=False)
-    console.print(f"complete up to {when(answer['complete_up_to'])} UTC", style="bold", highlight=False)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from .. import settings
 from ..serving import Address
 from ..wiring import fleet
+from .log import log_to_stderr
 from .serve import DATA, PORT, Data
 from .tables import table, terminal
 
@@ -82,5 +81,5 @@ def _source(name: str, said: dict[str, str]) -> str:
 
 
 def _begin(host: str, port: int) -> Address:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     return Address(host, port)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from ..access import Identity, Scope
 from ..datadir import DataDirectory, default_path, open_directory
 from ..serving import Address
 from ..wiring.embedded import Embedded
+from .log import log_to_stderr
 
 YEAR = 365 * 86_400
 PORT = 4610
@@ -30,7 +29,7 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
 ) -> None:
     """Run the whole pipeline on this machine: collector, journal, loader, store and page."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     with open_directory(data) as directory:
         address = Address(host, port)
         pipeline = Embedded(directory, address)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ..access import Denied
-from ..errors import ForebayError
+from ..errors import ForebayError, RetryLater, Stop
 from ..insights.answers import Scope
 from ..insights.insights import DEFAULT_WINDOW, Insights
 from ..insights.mistakes import BadQuestion
@@ -83,6 +83,9 @@ class Page:
             view = self._view(asked, now)
         except NotFound as exc:
             return self._render("empty.html", 404 if asked.query.get("graph") else 200, message=str(exc))
+        except (RetryLater, Stop) as exc:  # journal or store: the pipeline's state tells which, and since when
+            state = self._insights.status(asked.only)
+            return self._render("stopped.html", status_of(exc)[0], message=str(exc), pipeline=state, now=now)
         return self._render("page.html", now=now, windows=WINDOWS, asked=asked.query, **view)
 
     def _view(self, asked: Asked, now: datetime) -> dict[str, Any]:

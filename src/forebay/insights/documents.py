@@ -16,6 +16,7 @@ from graphql import (
     validate,
 )
 
+from .conditions import lost
 from .type_changes import all_reachable
 
 
@@ -23,10 +24,12 @@ from .type_changes import all_reachable
 class Judged:
     """`broken`: what is wrong with it only since the change, empty if nothing is.
 
+    `lost`: type conditions that no longer apply to an object type, None if that can't be told.
     `reach`: names of all types that values of its variables can hold; `nullable`: can a variable be null?
     """
 
     broken: tuple[str, ...]
+    lost: frozenset[tuple[str, str]] | None
     reach: frozenset[str]
     nullable: bool
 
@@ -40,7 +43,7 @@ class Documents:
         self._judged: dict[str, Judged | None] = {}
 
     def judge(self, text: str) -> Judged | None:
-        """None for what cannot be judged: no document, or none that can be read."""
+        """None for what cannot be judged: no document, none that can be read, or one that the old schema refuses."""
         if text not in self._judged:
             self._judged[text] = self._judge(text)
         return self._judged[text]
@@ -50,9 +53,11 @@ class Documents:
             document = parse(text, no_location=True)
             wrong = _errors(self._new, document)
             if wrong:
-                # What was wrong before is nothing that the change did.
+                # What was wrong before is nothing that the change did.  Valid where it ran, it ran on another schema.
                 already = set(_errors(self._old, document))
                 wrong = [message for message in wrong if message not in already]
+                if not wrong:
+                    return None
         except (GraphQLError, RecursionError):
             return None
         types = [
@@ -63,6 +68,7 @@ class Documents:
         ]
         return Judged(
             broken=tuple(wrong),
+            lost=frozenset() if wrong else lost(self._old, self._new, document),
             reach=all_reachable((self._old, self._new), map(_named, types)),
             nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
         )

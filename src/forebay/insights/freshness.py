@@ -33,6 +33,29 @@ class PartitionLag:
     loss_in: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in each partition of each topic; asked for at `asked`, or a little later."""
+
+    asked: datetime
+    partitions: tuple[PartitionLag, ...]
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        """Everything acknowledged before this moment is in the store; None if records were lost unread.
+
+        Ask for the backlog before the store is asked: what it answers is then at least this fresh.
+        """
+        if any(lag.stranded for lag in self.partitions):
+            return None
+        return min((lag.waiting_since for lag in self.partitions if lag.waiting_since), default=self.asked)
+
+    @property
+    def loss_in(self) -> float | None:
+        """The shortest of the partitions'."""
+        return min((lag.loss_in for lag in self.partitions if lag.loss_in is not None), default=None)
+
+
 class Freshness:
     """Reads it from the journal: what `group` has confirmed, against what is there."""
 
@@ -41,21 +64,17 @@ class Freshness:
         self._group = group
         self._clock = clock
 
-    def complete_up_to(self) -> datetime | None:
-        """Everything acknowledged before this moment is in the store; None if records were lost unread.
-
-        Ask before the store is asked: what it answers is then at least this fresh.
-        """
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        lags = self.partitions()
-        if any(lag.stranded for lag in lags):
-            return None
-        return min((lag.waiting_since for lag in lags if lag.waiting_since), default=now)
-
-    def partitions(self) -> list[PartitionLag]:
-        """One for each partition of each topic."""
+    def backlog(self) -> Backlog:
+        """RetryLater or Stop while the journal does not tell."""
+        asked = datetime.fromtimestamp(self._clock(), UTC)
         retention = cache(self._journal.retention)  # asked once a topic, and only where something waits
-        return [self._lag(partition, retention) for topic in TOPICS for partition in self._journal.partitions(topic)]
+        partitions = (partition for topic in TOPICS for partition in self._journal.partitions(topic))
+        return Backlog(asked, tuple(self._lag(partition, retention) for partition in partitions))
+
+    def under_replicated(self) -> tuple[str, ...]:
+        """Partitions that miss a replica, as `topic/number`: one more broker lost may lose records, or stop appends."""
+        partitions = (partition for topic in TOPICS for partition in self._journal.under_replicated(topic))
+        return tuple(f"{partition.topic}/{partition.number}" for partition in partitions)
 
     def _lag(self, partition: Partition, retention: Callable[[str], float | None]) -> PartitionLag:
         bounds = self._journal.bounds(partition)

@@ -11,7 +11,7 @@ from . import queries
 from .about import about
 from .answers import Graph, Scope
 from .dead_letters import DeadLetters
-from .freshness import Freshness, PartitionLag
+from .freshness import Freshness
 from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions, published
@@ -61,7 +61,7 @@ class Insights:
             asked = window(now - duration(last), now, now)
         except OverflowError:
             raise BadQuestion(f"`{last}` is too long a window") from None
-        fresh = self._freshness.complete_up_to()
+        fresh = self._freshness.backlog().complete_up_to
         return Questions(self._store, scope, asked, about(self._store, scope, asked, fresh, now))
 
     def check(self, scope: Scope, schema: str, against: str | None = None, last: str = "30d") -> Check:
@@ -83,11 +83,6 @@ class Insights:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""
         return self._verifier.verify(scope)
 
-    def lags(self) -> list[PartitionLag]:
-        """How far the store is behind each partition of the journal."""
-        return self._freshness.partitions()
-
     def status(self, scope: Scope | None = None) -> Status:
         """How the pipeline is doing; with a scope, without what concerns other graphs."""
-        graphs = [each for each in self.graphs() if scope is None or (each.org, each.graph) == scope]
-        return status(self._store, self._freshness, graphs, scope, self._progress, self._refusals)
+        return status(self._store, self._freshness, self.graphs, scope, self._progress, self._refusals)

@@ -81,7 +81,10 @@ def place(
 
 
 def applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
-    """Deprecation, and the directives that stand on an element: operations do not see these."""
+    """Description, deprecation, and the directives that stand on an element: operations do not see these."""
+    if (was := old.description or "") != (is_ := new.description or ""):
+        word = "lost its description" if not is_ else "is described otherwise" if was else "is described"
+        yield Change("description_changed", coordinate, SAFE, f"{coordinate} {word}")
     before, after = getattr(old, "deprecation_reason", None), getattr(new, "deprecation_reason", None)
     if before != after:
         word = "is no longer deprecated" if after is None else f"is deprecated: {after}"

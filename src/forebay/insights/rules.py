@@ -14,6 +14,7 @@ from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
 
 from ..core.coordinate import State
 from ..core.shape import OperationType
+from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
@@ -57,6 +58,8 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
             name = change.coordinate.partition(".")[2]
             old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
             return None if output_fits(old, new) else by_entries(schemas, change, evidence)
+        case "interface_removed" | "union_member_removed":
+            return _condition(change, judged)
         case "argument_type_changed" | "directive_argument_type_changed":
             return _type_when_valid(schemas, change, evidence, in_variables=False)
         case "input_field_type_changed":
@@ -100,14 +103,43 @@ def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return _yes(change.coordinate in evidence.types)
 
 
-def _both_types(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    return _yes(evidence.types >= {change.coordinate, change.detail})
+def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """An object type left an abstract one: who uses both, or a third type that overlaps with the abstract one
+    through the object alone, so that one can no longer be a condition inside the other."""
+    abstract, member = _pair(change)
+    if evidence.types >= {abstract, member}:
+        return YES
+    if abstract in evidence.types and any(_parted(schemas, abstract, name) for name in evidence.types):
+        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may have met in {member} alone")
+    return NO
+
+
+def _pair(change: Change) -> tuple[str, str]:
+    """The abstract type that lost an object type, and that."""
+    pair = (change.coordinate, change.detail)
+    return pair if change.kind == "union_member_removed" else (pair[1], pair[0])
+
+
+def _parted(schemas: Schemas, one: str, other: str) -> bool:
+    """Could an object be of both types, and can none any more?"""
+    before, after = (possible(schema, one) & possible(schema, other) for schema in schemas)
+    return bool(before) and not after
 
 
 def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     """What stands behind an abstract type or enum has grown: whoever selects fields of it may meet it."""
     grown = change.detail if change.kind in ("type_added", "interface_added") else change.coordinate.partition(".")[0]
     return _yes(grown in evidence.returned)
+
+
+def _condition(change: Change, judged: Judged) -> Effect | None:
+    """An object type left an abstract one: a condition on that no longer applies to it."""
+    abstract, member = _pair(change)
+    if judged.lost is None:
+        return Effect(Hit.MAYBE, "its document is too large to tell")
+    if (abstract, member) in judged.lost:
+        return Effect(Hit.YES, f"what it selects on {abstract} is no longer answered for {member}")
+    return None
 
 
 def _field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
@@ -199,10 +231,11 @@ _BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
     "root_type_changed": _root,
     "type_removed": _type,
     "type_kind_changed": _type,
+    "specified_by_changed": _type,
     "type_added": _returned,
-    "interface_removed": _both_types,
+    "interface_removed": _left,
     "interface_added": _returned,
-    "union_member_removed": _both_types,
+    "union_member_removed": _left,
     "union_member_added": _returned,
     "field_removed": _field,
     "field_type_changed": _field,

@@ -25,7 +25,6 @@ from graphql import (
     get_named_type,
     is_introspection_type,
     is_required_input_field,
-    is_specified_directive,
     is_specified_scalar_type,
 )
 
@@ -62,6 +61,9 @@ def _roots(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
                 f"{operation.value} operations start at {after.name if after else 'nothing'}, not at {before.name}"
             )
             yield Change("root_type_changed", before.name, BREAKING, message, operation.value)
+        if after and not before:
+            message = f"{operation.value} operations are possible, and start at {after.name}"
+            yield Change("root_type_added", after.name, SAFE, message, operation.value)
 
 
 def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
@@ -93,6 +95,9 @@ def _type(old: Any, new: Any, schema: GraphQLSchema) -> Iterator[Change]:
         yield from _values(old, new, returned=_is_returned(schema, new))
     elif isinstance(old, GraphQLInputObjectType):
         yield from _input_fields(old, new)
+    elif old.specified_by_url != new.specified_by_url:
+        message = f"scalar {old.name} was specified by {old.specified_by_url} and is by {new.specified_by_url}"
+        yield Change("specified_by_changed", old.name, DANGEROUS, message)
     yield from applied(old.name, old, new)
 
 
@@ -157,7 +162,7 @@ def _values(old: GraphQLEnumType, new: GraphQLEnumType, returned: bool) -> Itera
 
 
 def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
-    before, after = _own_directives(old), _own_directives(new)
+    before, after = _by_name(old), _by_name(new)
     for name in sorted(before.keys() - after.keys()):
         severity = BREAKING if _executable(before[name]) else SAFE
         yield Change("directive_removed", f"@{name}", severity, f"directive @{name} was removed")
@@ -181,6 +186,7 @@ def _directive(old: GraphQLDirective, new: GraphQLDirective) -> Iterator[Change]
     if old.is_repeatable and not new.is_repeatable:
         severity = SAFE if harmless else BREAKING
         yield Change("directive_repeatable_removed", at, severity, f"{at} is no longer repeatable")
+    yield from applied(at, old, new)
     if new.is_repeatable and not old.is_repeatable:
         yield Change("directive_repeatable_added", at, SAFE, f"{at} is repeatable")
 
@@ -190,8 +196,9 @@ def _own_types(schema: GraphQLSchema) -> dict[str, GraphQLNamedType]:
     return {name: each for name, each in types if not (is_introspection_type(each) or is_specified_scalar_type(each))}
 
 
-def _own_directives(schema: GraphQLSchema) -> dict[str, GraphQLDirective]:
-    return {each.name: each for each in schema.directives if not is_specified_directive(each)}
+def _by_name(schema: GraphQLSchema) -> dict[str, GraphQLDirective]:
+    """Also those of the specification: a schema may define them anew, as `@skip` with one more argument."""
+    return {each.name: each for each in schema.directives}
 
 
 def _executable(directive: GraphQLDirective) -> bool:

@@ -36,11 +36,17 @@ _HARMLESS = frozenset(
         "field_added",
         "enum_value_added",
         "deprecation_changed",
+        "description_changed",
+        "root_type_added",
         "directive_added",
         "directive_usage_added",
         "directive_usage_removed",
     )
 )
+
+
+_UNRECORDED = ("@skip", "@include")
+"""Directives that shapes have no entries of: every schema has them."""
 
 
 class Impact(NamedTuple):
@@ -128,7 +134,7 @@ def _touches(change: Change, evidence: Evidence) -> bool:
     if change.kind in _HARMLESS and change.severity is Severity.SAFE:
         return False
     if is_argument or change.kind.startswith(("field_", "directive_")):
-        return owner in evidence.fields or owner in evidence.directives
+        return owner in evidence.fields or owner in evidence.directives or owner in _UNRECORDED
     if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
         return owner.partition(".")[0] in evidence.types
     return True

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from typing import TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -22,19 +23,23 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ResourceType, TopicDescription
+from confluent_kafka.admin import ResourceType, TopicDescription
 
 from ..errors import RetryLater
 from ..settings import KafkaSettings
 from .kafka_appends import Appends
-from .kafka_connection import arrived, connection, fetched, mapped, meaning
+from .kafka_connection import Admin, arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
-from .kafka_topics import config_of
+from .kafka_topics import config_of, under_replicated
 from .port import Bounds, Commit, Fetched, Message, Partition
 
 MIB = 2**20
 ANSWER_WITHIN = 5.0
 """Seconds that a question to the cluster may take."""
+LOOK_WITHIN = 2.0
+"""Seconds within which any broker that is there says which others are."""
+
+T = TypeVar("T")
 
 
 class KafkaJournal:
@@ -49,7 +54,7 @@ class KafkaJournal:
         quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
         self._clients = ExitStack()
         try:
-            self._admin = self._clients.enter_context(AdminClient(self._connection))
+            self._admin = self._clients.enter_context(Admin(self._connection))
             self._reader = self._clients.enter_context(Consumer({**self._connection, **reader, **quick}))
             self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
@@ -81,12 +86,16 @@ class KafkaJournal:
                 self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
                 found = self._watermarks(partition)
         except KafkaException as exc:
-            raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
+            raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]", self._admin.heard) from exc
         return Bounds(*found)
 
     def retention(self, topic: str) -> float | None:
-        milliseconds = int(config_of(self._admin, ResourceType.TOPIC, topic)["retention.ms"])
+        config = self._told(topic, lambda: config_of(self._admin, ResourceType.TOPIC, topic))
+        milliseconds = int(config["retention.ms"])
         return milliseconds / 1000 if milliseconds >= 0 else None
+
+    def under_replicated(self, topic: str) -> list[Partition]:
+        return [Partition(topic, number) for number in under_replicated(self._describe(topic))]
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])
@@ -96,7 +105,7 @@ class KafkaJournal:
             if found.error:
                 raise KafkaException(found.error)
         except KafkaException as exc:
-            raise mapped(exc, f"tell what {group} has committed") from exc
+            raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
     def members(self, group: str) -> list[str]:
@@ -129,12 +138,29 @@ class KafkaJournal:
     def _watermarks(self, partition: Partition) -> tuple[int, int]:
         return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
 
+    def _told(self, topic: str, question: Callable[[], T]) -> T:
+        """The answer to a question that goes by way of the controller.
+
+        The client asks the one that it knows, also when that is long dead, until it looks who is there now.
+        """
+        try:
+            return question()
+        except RetryLater:
+            try:
+                self._admin.list_topics(topic, timeout=LOOK_WITHIN)
+            except KafkaException as exc:
+                raise mapped(exc, "tell who is there", self._admin.heard) from exc
+            return question()
+
     def _describe(self, topic: str) -> TopicDescription:
+        return self._told(topic, lambda: self._described(topic))
+
+    def _described(self, topic: str) -> TopicDescription:
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_WITHIN)
         try:
             description: TopicDescription = asked[topic].result()
         except KafkaException as exc:
-            raise mapped(exc, f"describe the topic {topic}") from exc
+            raise mapped(exc, f"describe the topic {topic}", self._admin.heard) from exc
         return description
 
     def _read(self, partition: Partition, end: int, max_bytes: int) -> list[Fetched]:

@@ -29,6 +29,9 @@ from .port import Message
 FRAME = 2**16
 """Room between the largest message that is taken and the topic's limit, which is on the batch around it."""
 
+BROKEN_FOR = 0.5
+"""Seconds between two producers: what made one fail for good may well do so with the next."""
+
 DEFAULTS = {"compression.type": "lz4", "linger.ms": 5}
 PROMISES = {"acks": "all", "enable.idempotence": True, "partitioner": "murmur2_random"}
 """Not to be overridden.  The partitioner is that of Java's clients: messages of one key meet, whoever wrote them."""
@@ -115,11 +118,15 @@ class Appends:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except KafkaException as exc:  # a fatal error is told to `_on_error`, and raised again here
+                self._on_error(exc.args[0])
             if self._broken:  # librdkafka: after a fatal error an idempotent producer takes nothing any more
                 old, self._producer = self._producer, Producer(self._config)
                 self._give_up(old, 0)
                 self._broken = False
+                self._closing.wait(BROKEN_FOR)
 
     def _on_error(self, error: KafkaError) -> None:
         self._trouble = error.str()

@@ -10,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as Arrived
+from confluent_kafka.admin import AdminClient
 
 from ..errors import RetryLater, Stop
 from ..settings import KafkaSettings
@@ -65,6 +66,25 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     return {"client.id": "forebay", "log_level": 2, **options, "bootstrap.servers": settings.brokers}
 
 
+class Admin(AdminClient):
+    """Remembers what it last heard of its connections: the reason behind a question that timed out."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._heard = ""
+        told: dict[str, Any] = {**config, "error_cb": self._hear}
+        super().__init__(told)
+
+    @property
+    def heard(self) -> str:
+        """Empty if it has heard of nothing bad."""
+        self.poll(0)
+        return self._heard
+
+    def _hear(self, error: KafkaError) -> None:
+        if not self._heard or error.code() != KafkaError._ALL_BROKERS_DOWN:  # which follows upon each reason
+            self._heard = error.str()
+
+
 def arrived(client: Consumer, most: int, timeout: float) -> list[Arrived[bytes, bytes]]:
     """What is there, at once; else the first to come within `timeout` seconds.  `consume` alone would wait it out."""
     first = client.poll(timeout)
@@ -78,18 +98,19 @@ def fetched(message: Arrived[bytes, bytes]) -> Fetched:
     return Fetched(offset, message.timestamp()[1], message.value() or b"")
 
 
-def mapped(exc: KafkaException, doing: str) -> RetryLater | Stop:
+def mapped(exc: KafkaException, doing: str, heard: str = "") -> RetryLater | Stop:
     """Our error for a vendor's; `doing` completes the sentence "Kafka refused to …"."""
     error = exc.args[0]
     if not isinstance(error, KafkaError):
         return Stop(f"Kafka refused to {doing}: {exc}")
-    return meaning(error, doing)
+    return meaning(error, doing, heard)
 
 
-def meaning(error: KafkaError, doing: str) -> RetryLater | Stop:
+def meaning(error: KafkaError, doing: str, heard: str = "") -> RetryLater | Stop:
     """The same for an error that came as a value."""
     if error.code() in ABSENT:
         return Stop(f"Kafka refused to {doing}: there is no such topic; create the topics first")
     if error.fatal() or error.code() in REFUSED:
         return Stop(f"Kafka refused to {doing}: {error.str()}")
-    return RetryLater(f"Kafka could not {doing}: {error.str()}")
+    because = f" ({heard})" if heard and error.code() in UNAVAILABLE else ""
+    return RetryLater(f"Kafka could not {doing}: {error.str()}{because}")

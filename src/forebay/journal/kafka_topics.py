@@ -8,31 +8,31 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
     ResourceType,
+    TopicDescription,
 )
 
 from ..settings import KafkaSettings
-from .kafka_connection import connection, mapped
+from .kafka_connection import Admin, connection, mapped
 from .topics import Observed, State, Topic
 
 ANSWER_WITHIN = 20.0
 
 
-def admin(settings: KafkaSettings) -> AdminClient:
+def admin(settings: KafkaSettings) -> Admin:
     """A client to be closed by leaving its context.  Stop if the options do not fit."""
     try:
-        return AdminClient(connection(settings))
+        return Admin(connection(settings))
     except KafkaException as exc:
         raise mapped(exc, "be configured so") from exc
 
 
-def observe(cluster: AdminClient, wanted: Sequence[Topic]) -> State:
+def observe(cluster: Admin, wanted: Sequence[Topic]) -> State:
     """What is there of the planned topics.  RetryLater or Stop if the cluster does not tell."""
     names = [topic.name for topic in wanted]
     described = cluster.describe_topics(TopicCollection(names), request_timeout=ANSWER_WITHIN)
@@ -43,18 +43,18 @@ def observe(cluster: AdminClient, wanted: Sequence[Topic]) -> State:
         except KafkaException as exc:
             if exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
-            raise mapped(exc, f"describe the topic {name}") from exc
+            raise mapped(exc, f"describe the topic {name}", cluster.heard) from exc
         found[name] = Observed(
             str(topic.topic_id),
             len(topic.partitions),
             min(len(partition.replicas) for partition in topic.partitions),
-            tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas)),
+            under_replicated(topic),
             config_of(cluster, ResourceType.TOPIC, name),
         )
     return State(found, _offsets_retention(cluster))
 
 
-def apply(cluster: AdminClient, wanted: Sequence[Topic]) -> list[str]:
+def apply(cluster: Admin, wanted: Sequence[Topic]) -> list[str]:
     """Create what is missing, alter what differs, add partitions, never remove any.  What was done; empty if nothing.
 
     Replicas of a topic that exists are left as they are: that takes a plan of who holds what.
@@ -63,7 +63,7 @@ def apply(cluster: AdminClient, wanted: Sequence[Topic]) -> list[str]:
     return [step for topic in wanted for step in _applied(cluster, topic, there.get(topic.name))]
 
 
-def _applied(cluster: AdminClient, topic: Topic, observed: Observed | None) -> list[str]:
+def _applied(cluster: Admin, topic: Topic, observed: Observed | None) -> list[str]:
     if observed is None:
         new = NewTopic(topic.name, topic.partitions, topic.replicas, config=dict(topic.config))
         _done(cluster.create_topics([new], request_timeout=ANSWER_WITHIN), f"create {topic.name}")
@@ -95,7 +95,7 @@ def _done(answers: Mapping[Any, Future[Any]], doing: str) -> None:
             raise mapped(exc, doing) from exc
 
 
-def config_of(cluster: AdminClient, kind: ResourceType, name: str) -> dict[str, str]:
+def config_of(cluster: Admin, kind: ResourceType, name: str) -> dict[str, str]:
     """Every setting of a topic or broker, by Kafka's own name."""
     [answer] = cluster.describe_configs([ConfigResource(kind, name)], request_timeout=ANSWER_WITHIN).values()
     try:
@@ -104,12 +104,17 @@ def config_of(cluster: AdminClient, kind: ResourceType, name: str) -> dict[str, 
         raise mapped(exc, f"tell the configuration of {name}") from exc
 
 
-def _offsets_retention(cluster: AdminClient) -> float | None:
+def under_replicated(topic: TopicDescription) -> tuple[int, ...]:
+    """The partitions that miss a replica."""
+    return tuple(partition.id for partition in topic.partitions if len(partition.isr) < len(partition.replicas))
+
+
+def _offsets_retention(cluster: Admin) -> float | None:
     """In seconds, as any one broker says; None if it may not tell us."""
     try:
         nodes = cluster.describe_cluster(request_timeout=ANSWER_WITHIN).result().nodes
     except KafkaException as exc:
-        raise mapped(exc, "describe itself") from exc
+        raise mapped(exc, "describe itself", cluster.heard) from exc
     [answer] = cluster.describe_configs(
         [ConfigResource(ResourceType.BROKER, str(nodes[0].id))], request_timeout=ANSWER_WITHIN
     ).values()

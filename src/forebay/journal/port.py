@@ -128,6 +128,9 @@ class Journal(Appender, Protocol):
     def retention(self, topic: str) -> float | None:
         """Seconds after its append that a record is kept, loaded or not; None if it stays until it is loaded."""
 
+    def under_replicated(self, topic: str) -> list[Partition]:
+        """Partitions that miss a replica, because a broker is down or behind; none where there are no replicas."""
+
     def committed(self, group: str, partition: Partition) -> Commit | None: ...
 
     def members(self, group: str) -> list[str]:

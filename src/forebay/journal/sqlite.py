@@ -113,6 +113,9 @@ class SqliteJournal:
     def retention(self, topic: str) -> float | None:
         return None  # `trim` takes only what is loaded
 
+    def under_replicated(self, topic: str) -> list[Partition]:
+        return []
+
     def committed(self, group: str, partition: Partition) -> Commit | None:
         query = "SELECT next_offset, metadata FROM consumer_commit WHERE consumer_group = ? AND topic = ?"
         row = self._reader().execute(query, (group, partition.topic)).fetchone()

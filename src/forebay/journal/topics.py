@@ -40,12 +40,12 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a topic is.  `replicas`: of the partition that has the fewest; `behind`: partitions that miss a replica."""
+    """What a topic is.  `replicas`: of the partition that has the fewest."""
 
     topic_id: str
     partitions: int
     replicas: int
-    behind: tuple[int, ...]
+    under_replicated: tuple[int, ...]
     config: Mapping[str, str]
 
 
@@ -141,8 +141,8 @@ def _dangers(name: str, observed: Observed, needs: Needs) -> Iterator[str]:
         yield "unclean leader election: acknowledged records may vanish, and their offsets come again"
     if config.get("cleanup.policy", "delete") != "delete":
         yield f"cleanup.policy={config['cleanup.policy']}: compaction leaves gaps, at which loaders stop"
-    if observed.behind:
-        numbers = ", ".join(map(str, observed.behind))
+    if observed.under_replicated:
+        numbers = ", ".join(map(str, observed.under_replicated))
         yield f"partitions {numbers} miss a replica: a broker is down or behind"
     for partition, topic_id in sorted(needs.committed.items()):
         if partition.topic == name and topic_id != observed.topic_id:

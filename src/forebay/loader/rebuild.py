@@ -86,7 +86,7 @@ class Rebuilding:
             former = self._refill.latest()
         before = self._refill.traffic(days)
         epoch = former.epoch + 1 if former else 1
-        self._refill.note(epoch, former.state if former and former.unfinished else State.BEGUN, days)
+        self._note(epoch, former.state if former and former.unfinished else State.BEGUN, days)
         reached("rebuild.noted")
         with closing(self._journal.consumer(self._group, TOPICS)) as consumer:
             try:
@@ -94,13 +94,13 @@ class Rebuilding:
             except (ForebayError, KeyboardInterrupt) as exc:
                 self._withdraw(days, exc)
                 raise
-            self._refill.note(epoch, State.EMPTYING, days)
+            self._note(epoch, State.EMPTYING, days)
             self._refill.empty(days)
             reached("rebuild.emptied")
             self._insert(days, epoch, consumer)
             if (found := self._refill.traffic(days)) != after:
                 raise Stop(f"the days hold {_sum(found)} requests and should hold {_sum(after)}: run the rebuild again")
-            self._refill.note(epoch, State.LOADED, days)
+            self._note(epoch, State.LOADED, days)
             reached("rebuild.loaded")
             self._finish(epoch, days)
         return Outcome(before, after)
@@ -115,10 +115,10 @@ class Rebuilding:
         if note.state is State.LOADED:
             self._finish(note.epoch, days)
         elif note.state is State.BEGUN:
-            self._refill.note(note.epoch, State.WITHDRAWN, days)
+            self._note(note.epoch, State.WITHDRAWN, days)
         else:
             self._refill.forget()
-            self._refill.note(note.epoch, State.GIVEN_UP, days)
+            self._note(note.epoch, State.GIVEN_UP, days)
         return note
 
     def _look(self, days: Days) -> None:
@@ -197,7 +197,7 @@ class Rebuilding:
         """Nothing was emptied by this run; unless an earlier one had, loaders may go on."""
         note = self._refill.latest()
         if note and note.state is State.BEGUN:
-            self._refill.note(note.epoch, State.WITHDRAWN, days)
+            self._note(note.epoch, State.WITHDRAWN, days)
         elif isinstance(cause, Stop):
             self._tell(
                 "an earlier run has emptied these days: `forebay rebuild --give-up` lets loaders go on without them"
@@ -253,10 +253,13 @@ class Rebuilding:
         with suppress(ForebayError):  # only to stay in the group, where another rebuild sees that this one is under way
             consumer.poll(0.0, paused=self._partitions())
 
+    def _note(self, epoch: int, state: State, days: Days) -> None:
+        _insistently(lambda: self._refill.note(epoch, state, days))
+
     def _finish(self, epoch: int, days: Days) -> None:
         self._refill.replace(self._pipeline, epoch)
         reached("rebuild.replaced")
-        self._refill.note(epoch, State.FINISHED, days)
+        self._note(epoch, State.FINISHED, days)
         reached("rebuild.finished")
 
     def _partitions(self) -> frozenset[Partition]:

@@ -106,13 +106,14 @@ class ClickHouse:
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
         rows = self.query(
-            "SELECT org, graph, agent, argMax((first_offset, last_offset, before, after), last_offset) AS latest"
+            "SELECT org, graph, agent, argMax((topic_id = {topic_id:String}, first_offset, last_offset, before, after),"
+            " (topic_id = {topic_id:String}, last_appended, last_offset)) AS latest"
             " FROM ledger ARRAY JOIN seen_agent AS agent, seen_before AS before, seen_after AS after"
-            " WHERE pipeline = {pipeline:String} AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
+            " WHERE pipeline = {pipeline:String} AND topic = {topic:String} AND partition = {partition:UInt32}"
             f" AND last_appended > now() - INTERVAL {REMEMBERED_DAYS} DAY GROUP BY org, graph, agent",
-            {"pipeline": origin.pipeline, "topic_id": origin.topic_id, "partition": origin.partition},
+            asdict(origin),
         )
-        return {(row["org"], row["graph"], row["agent"]): Seen(*row["latest"]) for row in rows}
+        return {(row["org"], row["graph"], row["agent"]): _seen(*row["latest"]) for row in rows}
 
     def condition(self) -> Condition:
         try:
@@ -150,3 +151,8 @@ class ClickHouse:
                 return call(client)
             except FAILURES as exc:
                 raise failure(exc) from exc
+
+
+def _seen(current: bool, first: int, last: int, before: str, after: str) -> Seen:
+    """What an earlier incarnation of the topic held stands below all of this one."""
+    return Seen(first, last, before, after) if current else Seen(-1, -1, after, after)

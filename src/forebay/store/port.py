@@ -65,7 +65,11 @@ class Store(Protocol):
         """The offset behind the last range of this partition that is in the ledger; 0 if there is none."""
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
-        """The latest state of each agent in this partition."""
+        """The latest state of each agent in this partition.
+
+        Of an agent that only an earlier incarnation of the topic has held: what that left, below every
+        offset (`first` and `last` are -1), so that a report repeated across the two counts once.
+        """
 
     def condition(self) -> Condition:
         """How the store is now, asked of the store; what the latest insert ran into counts until one succeeds."""

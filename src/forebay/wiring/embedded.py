@@ -24,7 +24,7 @@ from ..store.clickhouse import ClickHouse
 from ..store.orphans import forget_orphans
 from .limits import limits
 from .loading import GROUP, Loading
-from .told import tell_lags, tell_progress
+from .told import tell_progress, tell_status
 
 PIPELINE = "embedded"
 
@@ -48,7 +48,7 @@ class Embedded:
         gate = Gate(None if address.loopback else self.keys)
 
         def refresh() -> None:
-            tell_lags(insights)
+            tell_status(insights.status())
             tell_progress(self._loading.progress)
 
         self.app = Starlette(routes=[*collector.routes(), *routes(insights, gate), metrics_route(gate.admit, refresh)])

@@ -34,7 +34,7 @@ from ..store.pull import pull_kafka_engine
 from ..store.window import Window, window
 from .limits import limits
 from .loading import GROUP, Loading
-from .told import tell_lags, tell_progress
+from .told import tell_progress, tell_status
 
 PIPELINE = "fleet"
 Started = Callable[[], None]
@@ -89,8 +89,8 @@ def collect(data: Path, address: Address, started: Started) -> str:
     own = settings.read(settings.SpillSettings)
     gate = Gate(None if address.loopback else keys)
     with closing(journal()) as kafka:
-        spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB)
-        collector = Collector(spill, keys, limits())
+        spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB, time.time)
+        collector = Collector(spill, keys, limits(), time.time)
         try:
             asyncio.run(serve(Starlette(routes=[*collector.routes(), metrics_route(gate.admit)]), address, started))
         finally:
@@ -129,7 +129,7 @@ def console(data: Path, address: Address, started: Started) -> str:
     gate = Gate(None if address.loopback else shared_keys(data))
     with closing(journal()) as kafka, closing(store()) as clickhouse:
         insights = Insights(clickhouse, kafka, GROUP, PIPELINE, time.time)
-        told = metrics_route(gate.admit, lambda: tell_lags(insights))
+        told = metrics_route(gate.admit, lambda: tell_status(insights.status()))
         app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), told])
         asyncio.run(serve(app, address, started))
     return "stopped"

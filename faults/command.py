@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from faults.pipeline import Kill, install, processes
-
 from forebay.store.clickhouse import ClickHouse
+
+from .pipeline import Kill, install, processes
 
 Totals = dict[tuple[str, date], int]
 """Requests by client and day."""

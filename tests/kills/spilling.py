@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx
 from collector.ailing import Ailing
+from faults.pipeline import Fail, Kill, free_port, install, processes
 
 from forebay.access import Identity, Scope, SigningKeys
-
-from .pipeline import Fail, Kill, free_port, install, processes
 
 AFTER = 0.2
 

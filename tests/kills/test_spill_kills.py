@@ -15,7 +15,7 @@ import pytest
 from collector.ailing import MOODS
 from faults.load import Agent
 from faults.pipeline import Kill
-from faults.spilling import SpillingCollector
+from kills.spilling import SpillingCollector
 
 from forebay.core import wire
 from forebay.core.record import TOPICS

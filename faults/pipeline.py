@@ -25,15 +25,16 @@ from forebay.errors import Stop
 from forebay.steps import on_step
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["forebay.wiring.embedded", "faults.pipeline"])
+processes.set_forkserver_preload(["forebay.cli", "forebay.wiring.embedded", "forebay.journal.kafka", "faults.pipeline"])
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL when `step` is reached for the nth time; without a step, at the nth of any steps."""
+    """A signal to itself when `step` is reached for the nth time; without a step, at the nth of any steps."""
 
     step: str | None
     nth: int
+    signal: int = signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ def install(fault: Kill | Fail | None) -> None:
 
     def hook(step: str) -> None:
         match fault:
-            case Kill(at, nth) if at in (None, step) and next(reached) >= nth:
-                os.kill(os.getpid(), signal.SIGKILL)
+            case Kill(at, nth, number) if at in (None, step) and next(reached) == nth:
+                os.kill(os.getpid(), number)
             case Fail(at, times) if at == step and next(reached) <= times:
                 raise Stop(f"made to stop at {step}")
 

@@ -1,0 +1,64 @@
+"""Named cases of the check: what the judge found, and corners that random schemas seldom reach.
+
+Each is executed as well, so that none of them can be wrong about what breaks.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.agent.extract import Extractor
+from forebay.core.shape import FULL_COVERAGE
+from forebay.insights.answers import Verdict
+from forebay.insights.published import build
+
+from .execution import broken, executed
+from .judge import accused, answer, as_seen
+from .operations import Request
+
+CORNERS = Path(__file__).parents[1] / "fixtures" / "truth" / "corners.json"
+CASES: list[dict[str, Any]] = json.loads(CORNERS.read_text())["cases"]
+"""`change` is text of the schema and what takes its place; `breaks` the first words of why the operation does
+not work any more, empty if it does; `answer` that of the check, which can be unknown where a value decides."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_check_says_what_execution_says(case: dict[str, Any]) -> None:
+    new_text = case["schema"].replace(*case["change"])
+    assert new_text != case["schema"]
+    old, new = build(case["schema"], "old schema"), build(new_text, "new schema")
+    request, breaks = Request(case["operation"], case["variables"]), case["breaks"]
+    why = broken(executed(old, request), new, request)
+    assert why.startswith(breaks)
+    assert bool(why) is bool(breaks)
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    found = answer(old, new, shape)
+    assert found.verdict == case["answer"], found
+    assert (found.exit_code == 0) is not bool(breaks)
+    assert bool(accused(found)) is bool(breaks)
+    if breaks:
+        for hidden in FULL_COVERAGE:
+            assert answer(old, new, as_seen(shape, FULL_COVERAGE - {hidden})).exit_code != 0, hidden
+
+
+def test_an_operation_that_ran_on_another_schema_than_the_old_one_is_judged_by_what_it_uses() -> None:
+    """It is valid on neither, so validation can't tell what the change does to it."""
+    ran = build("type Query { a: Int b: Int gone: Int }", "old schema")
+    old, new = build("type Query { a: Int b: Int }", "old schema"), build("type Query { a: Int b: Int! }", "new schema")
+    shape = Extractor(ran).operation("{ b gone }").shape({})
+    assert answer(old, new, shape).exit_code == 0
+    removed = build("type Query { a: Int }", "new schema")
+    assert answer(old, removed, shape).exit_code == 1
+
+
+def test_a_document_too_large_to_be_walked_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forebay.insights.conditions.MAX_STEPS", 2)
+    sdl = "interface N { a: Int } type X implements N { a: Int } type Query { n: N x: X }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("X implements N", "X"), "new schema")
+    shape = Extractor(old).operation("{ n { a } x { ... on X { a } } }").shape({})
+    [change] = answer(old, new, shape).changes
+    assert change.verdict is Verdict.UNKNOWN
