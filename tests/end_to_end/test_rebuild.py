@@ -32,6 +32,7 @@ from forebay.steps import STEPS
 from forebay.store.clickhouse import ClickHouse
 
 STEPS_OF_REBUILD = [step for step in STEPS if step.startswith("rebuild.")]
+QUERY = shape("Q", "Query.a")
 TODAY = datetime.now(UTC).date()
 DAYS = ["--from", str(TODAY - timedelta(days=2)), "--to", str(TODAY - timedelta(days=1))]
 
@@ -40,16 +41,14 @@ def put(journal: Journal) -> Totals:
     """Reports of six agents with tallies of four days, repeats and dead letters; what is to be counted."""
     now = int(time.time() * 1000)
     expected: Totals = {}
-    journal.append(
-        [Message(SHAPES, "s", encode(shape_record("acme", shape("Q", "Query.a"), "shop", received=now)))]
-    ).result()
+    journal.append([Message(SHAPES, "s", encode(shape_record("acme", QUERY, "shop", received=now)))]).result()
     for number in range(6):
         agent = f"agent-{number}"
         messages = []
         for sequence in range(1, 21):
             late = sequence % 4
             tallies: Tallies = {
-                (minute_of(now) - 1440 * day, "v", shape("Q").id(), agent, "1", 200): (sequence, 0, {10: sequence})
+                (minute_of(now) - 1440 * day, "v", QUERY.id(), agent, "1", 200): (sequence, 0, {10: sequence})
                 for day in {0, late}
             }
             raw = encode(report("acme", agent, sequence, graph="shop", tallies=tallies, received=now))

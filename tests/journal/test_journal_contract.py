@@ -238,3 +238,15 @@ def test_a_consumer_that_retention_has_overtaken_is_told_and_gets_what_is_left(p
     [told] = late.assigned()
     assert (told.committed, told.bounds) == (Commit(1, "m"), (2, 3))
     assert [record.offset for record in late.records(place.first)] == [2]
+
+
+def test_a_group_tells_who_is_in_it(place: Place, journal: Journal) -> None:
+    """A data directory has one process, so there nobody else can be."""
+    assert journal.members(place.group) == []
+    consumer = journal.consumer(place.group, [place.topic])
+    until = time.monotonic() + 15
+    while not consumer.poll(0.1).assigned:
+        assert time.monotonic() < until
+    assert bool(journal.members(place.group)) is not isinstance(journal, SqliteJournal)
+    consumer.close()
+    assert journal.members(place.group) == []

@@ -39,6 +39,7 @@ GROUP, PIPELINE = "loaders", "test"
 REBUILD_STEPS = [step for step in STEPS if step.startswith("rebuild.")]
 TODAY = datetime.now(UTC).date()
 BATCH = 2_000
+QUERY = shape("Q", "Query.a")
 numbers = itertools.count()
 
 
@@ -71,7 +72,7 @@ class Site:
     def append(self, agent: str, sequence: int, requests: dict[int, int], **fields: Any) -> None:
         """A report of so many requests so many days ago."""
         tallies: Tallies = {
-            (minute_of(self.now) - 1440 * day, "v", shape("Q").id(), agent, "1", 200): (count, 0, {10: count})
+            (minute_of(self.now) - 1440 * day, "v", QUERY.id(), agent, "1", 200): (count, 0, {10: count})
             for day, count in requests.items()
         }
         record = report("acme", agent, sequence, tallies=tallies, received=self.now, **fields)
@@ -122,7 +123,7 @@ def site(store: ClickHouse, tmp_path: Path) -> Iterator[Site]:
 
 def filled(site: Site) -> None:
     """Four days with late tallies, repeats and dead letters, in many ranges."""
-    site.describe("Q", "Query.a")
+    site.describe(QUERY)
     for sequence in range(1, 10):
         site.append("a", sequence, dict.fromkeys(range(4), sequence))
         site.append("b", sequence, {sequence % 4: 100 * sequence})
@@ -286,6 +287,7 @@ def test_lost_shapes_come_back_and_those_that_do_not_are_not_taken_for_unused(si
     site.rebuilding().run(days(1))
     assert [site.store.query(sql) for sql in tables] == before
     assert site.verified() == ()
+    assert "orphans" not in site.reasons("7d")
     site.journal.trim(Partition(SHAPES, 0), below=1, appended_before=2**62)
     site.store.command("TRUNCATE TABLE shape_entries")
     site.rebuilding().run(days(1))
@@ -392,7 +394,7 @@ def test_a_rebuild_that_can_not_be_finished_is_given_up_and_its_days_stay_known_
     filled(site)
     with pytest.raises(Stop, match="no rebuild is unfinished"):
         site.rebuilding().give_up()
-    kill_at("rebuild.inserted", 4)
+    kill_at("rebuild.inserted", 2)
     with pytest.raises(Killed):
         site.rebuilding().run(days(2, 1))
     on_step(None)
@@ -427,7 +429,7 @@ def test_given_up_before_or_after_the_days_were_empty_nothing_is_missing(site: S
 
 
 def test_a_replayed_dead_letter_counts_once_after_a_rebuild_too(site: Site) -> None:
-    site.describe("Q", "Query.a")
+    site.describe(QUERY)
     record = report("acme", "a", 1, 10, received=site.now)
     site.journal.append([message(record, SHAPES)]).result()
     site.load()
