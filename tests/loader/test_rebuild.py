@@ -20,6 +20,7 @@ from reports import message, minute_of, report, shape, shape_record
 from world import database
 
 from forebay.core.record import SHAPES, TALLIES, TOPICS, Record, Report, TallyColumns, decode
+from forebay.core.shape import Shape
 from forebay.core.tally import Tallies
 from forebay.errors import ForebayError, RetryLater, Stop
 from forebay.insights.answers import Scope
@@ -81,10 +82,8 @@ class Site:
     def append_raw(self, raw: bytes) -> None:
         self.journal.append([Message(TALLIES, "k", raw)]).result()
 
-    def describe(self, name: str, *coordinates: str) -> None:
-        self.journal.append(
-            [message(shape_record("acme", shape("Q", *coordinates), received=self.now), SHAPES)]
-        ).result()
+    def describe(self, of: Shape) -> None:
+        self.journal.append([message(shape_record("acme", of, received=self.now), SHAPES)]).result()
 
     def load(self) -> None:
         self.loader().drain()
