@@ -37,6 +37,7 @@ from forebay.store.refill import Days, Refill
 from forebay.store.window import EMBEDDED
 
 GROUP, PIPELINE = "loaders", "test"
+ORG = "o'ne \\ two"
 REBUILD_STEPS = [step for step in STEPS if step.startswith("rebuild.")]
 TODAY = datetime.now(UTC).date()
 BATCH = 2_000
@@ -76,14 +77,14 @@ class Site:
             (minute_of(self.now) - 1440 * day, "v", QUERY.id(), agent, "1", 200): (count, 0, {10: count})
             for day, count in requests.items()
         }
-        record = report("acme", agent, sequence, tallies=tallies, received=self.now, **fields)
+        record = report(ORG, agent, sequence, tallies=tallies, received=self.now, **fields)
         self.journal.append([message(record)]).result()
 
     def append_raw(self, raw: bytes) -> None:
         self.journal.append([Message(TALLIES, "k", raw)]).result()
 
     def describe(self, of: Shape) -> None:
-        self.journal.append([message(shape_record("acme", of, received=self.now), SHAPES)]).result()
+        self.journal.append([message(shape_record(ORG, of, received=self.now), SHAPES)]).result()
 
     def load(self) -> None:
         self.loader().drain()
@@ -101,7 +102,7 @@ class Site:
 
     def ledger(self) -> list[dict[str, Any]]:
         """Without its epochs."""
-        return self.store.query("SELECT * EXCEPT epoch FROM ledger ORDER BY topic, first_offset, org, graph")
+        return self.store.query("SELECT * EXCEPT epoch FROM ledger ORDER BY pipeline, topic, first_offset, org, graph")
 
     def insights(self) -> Insights:
         return Insights(self.store, self.journal, GROUP, PIPELINE, time.time)
@@ -110,7 +111,7 @@ class Site:
         return self.insights().verify().differences
 
     def reasons(self, window: str) -> set[str]:
-        return set(self.insights().ask(Scope("acme", "g"), window).about.reasons)
+        return set(self.insights().ask(Scope(ORG, "g"), window).about.reasons)
 
 
 @pytest.fixture
@@ -273,12 +274,18 @@ def test_a_lost_table_of_traffic_comes_back_as_far_as_the_log_holds_it(site: Sit
     assert "hollow" not in site.reasons("30d")
 
 
-@pytest.mark.parametrize("loss", ["DROP TABLE shape_entries", "TRUNCATE TABLE shape_entries", "DROP TABLE shapes"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DROP TABLE shape_entries",
+        "TRUNCATE TABLE shape_entries",
+        "ALTER TABLE shape_entries DELETE WHERE coordinate = 'Query.late' SETTINGS mutations_sync = 2",
+        "DROP TABLE shapes",
+    ],
+)
 def test_lost_shapes_come_back_and_those_that_do_not_are_not_taken_for_unused(site: Site, loss: str) -> None:
     filled(site)
-    site.journal.append(
-        [message(shape_record("acme", shape("Late", "Query.late"), received=site.now), SHAPES)]
-    ).result()
+    site.journal.append([message(shape_record(ORG, shape("Late", "Query.late"), received=site.now), SHAPES)]).result()
     site.load()
     tables = ("SELECT * FROM shapes FINAL ORDER BY shape", "SELECT * FROM shape_entries FINAL ORDER BY coordinate")
     before = [site.store.query(sql) for sql in tables]
@@ -427,9 +434,24 @@ def test_given_up_before_or_after_the_days_were_empty_nothing_is_missing(site: S
     assert "hollow" not in site.reasons("7d")
 
 
+def test_notes_and_views_that_were_dropped_are_made_anew(site: Site) -> None:
+    filled(site)
+    before = site.traffic()
+    site.rebuilding().run(days(1))
+    for name in ("TABLE rebuilds", "VIEW traffic_view", "VIEW ledger_days"):
+        site.store.command(f"DROP {name}")
+    with pytest.raises(Stop, match="lacks a table"):
+        site.load()
+    site.rebuilding().run(days(1))
+    site.append("new", 1, {0: 5})
+    site.load()
+    assert site.traffic() == before | {("new", TODAY): 5}
+    assert site.verified() == ()
+
+
 def test_a_replayed_dead_letter_counts_once_after_a_rebuild_too(site: Site) -> None:
     site.describe(QUERY)
-    record = report("acme", "a", 1, 10, received=site.now)
+    record = report(ORG, "a", 1, 10, received=site.now)
     site.journal.append([message(record, SHAPES)]).result()
     site.load()
     insights = site.insights()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ForebayError, Stop
+from ..errors import ForebayError, RetryLater, Stop
 from ..insights.window import KEPT
 from ..loader.rebuild import Outcome
 from ..store.refill import Days
@@ -46,7 +46,8 @@ def rebuild(
                 _show(rebuild.plan(days), days, "now from_the_log")
                 typer.echo("nothing was changed: --yes does it, once `forebay up` or all loaders are stopped")
     except ForebayError as exc:
-        typer.echo(f"forebay: {exc}", err=True)
+        again = "; run it again" if isinstance(exc, RetryLater) else ""
+        typer.echo(f"forebay: {exc}{again}", err=True)
         raise typer.Exit(1) from exc
 
 

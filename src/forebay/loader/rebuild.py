@@ -79,6 +79,7 @@ class Rebuilding:
         return Outcome(self._refill.traffic(days), self._judge(days))
 
     def run(self, days: Days) -> Outcome:
+        self._refill.keep_notes()
         self._look(days)
         self._alone()
         if (former := self._refill.latest()) and former.state is State.LOADED:
@@ -88,25 +89,19 @@ class Rebuilding:
         epoch = former.epoch + 1 if former else 1
         self._note(epoch, former.state if former and former.unfinished else State.BEGUN, days)
         reached("rebuild.noted")
-        with closing(self._journal.consumer(self._group, TOPICS)) as consumer:
-            try:
+        try:
+            with closing(self._journal.consumer(self._group, TOPICS)) as consumer:
                 after = self._prepare(days, consumer)
-            except (ForebayError, KeyboardInterrupt) as exc:
-                self._withdraw(days, exc)
-                raise
-            self._note(epoch, State.EMPTYING, days)
-            self._refill.empty(days)
-            reached("rebuild.emptied")
-            self._insert(days, epoch, consumer)
-            if (found := self._refill.traffic(days)) != after:
-                raise Stop(f"the days hold {_sum(found)} requests and should hold {_sum(after)}: run the rebuild again")
-            self._note(epoch, State.LOADED, days)
-            reached("rebuild.loaded")
-            self._finish(epoch, days)
+                self._fill(days, epoch, consumer, after)
+                self._finish(epoch, days)
+        except (ForebayError, KeyboardInterrupt) as exc:
+            self._leave(days, exc)
+            raise
         return Outcome(before, after)
 
     def give_up(self) -> Rebuild:
         """Let loaders go on after a rebuild that can't be finished.  Its days stay as they are, known as such."""
+        self._refill.keep_notes()
         note = self._refill.latest()
         if note is None or not note.unfinished:
             raise Stop("no rebuild is unfinished")
@@ -130,9 +125,7 @@ class Rebuilding:
             raise Stop(f"{note}, for these days at least")
         gone: dict[date, str] = {}
         topic_id = self._journal.topic_id(TALLIES)
-        lows = {
-            origin.partition: self._journal.bounds(partition).low for partition, origin in self._origins(TALLIES, 0)
-        }
+        lows = {each.number: self._journal.bounds(each).low for each in self._journal.partitions(TALLIES)}
         sources = self._refill.sources(days)
         for source in sources:
             where = f"{TALLIES}[{source.partition}]"
@@ -164,10 +157,7 @@ class Rebuilding:
 
     def _alone(self) -> None:
         if members := self._journal.members(self._group):
-            raise RetryLater(
-                f"somebody loads, or did until just now: stop all loaders first ({', '.join(members)})",
-                reason="members",
-            )
+            raise RetryLater(f"stop all loaders first; there are, or were until just now: {', '.join(members)}")
 
     def _prepare(self, days: Days, consumer: Consumer) -> dict[date, int]:
         """All that must be true before anything is emptied; requests by day that the log holds."""
@@ -193,15 +183,24 @@ class Rebuilding:
                 trouble = f" ({exc})"
             time.sleep(0.05)
 
-    def _withdraw(self, days: Days, cause: BaseException) -> None:
-        """Nothing was emptied by this run; unless an earlier one had, loaders may go on."""
+    def _fill(self, days: Days, epoch: int, consumer: Consumer, expected: dict[date, int]) -> None:
+        """Empty the days and insert what the log holds of them."""
+        self._note(epoch, State.EMPTYING, days)
+        self._refill.empty(days)
+        reached("rebuild.emptied")
+        self._insert(days, epoch, consumer)
+        if (found := self._refill.traffic(days)) != expected:
+            raise RetryLater(f"the days hold {_sum(found)} requests and should hold {_sum(expected)}")
+        self._note(epoch, State.LOADED, days)
+        reached("rebuild.loaded")
+
+    def _leave(self, days: Days, cause: BaseException) -> None:
+        """Loaders may go on if nothing was emptied, neither by this run nor by an earlier one."""
         note = self._refill.latest()
         if note and note.state is State.BEGUN:
             self._note(note.epoch, State.WITHDRAWN, days)
         elif isinstance(cause, Stop):
-            self._tell(
-                "an earlier run has emptied these days: `forebay rebuild --give-up` lets loaders go on without them"
-            )
+            self._tell("the days are not whole; `forebay rebuild --give-up` lets loaders go on without them")
 
     def _judge(self, days: Days) -> dict[date, int]:
         """Stop unless what was loaded can be loaded again; requests by day."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -61,8 +61,8 @@ class ClickHouse:
         if self._target.embedded:
             self._connected()
 
-    def migrate(self, window: Window = EMBEDDED, restore: bool = False) -> None:
-        """With `restore` also what was dropped is made, empty."""
+    def migrate(self, window: Window = EMBEDDED, restore: Container[str] = ()) -> None:
+        """Of what was dropped, these are made again, empty."""
         migrate.migrate(self, window, restore)
 
     def check(self, window: Window = EMBEDDED) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Protocol
 
 from ..errors import Stop
@@ -30,10 +30,10 @@ class Tables(Protocol):
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]: ...
 
 
-def migrate(tables: Tables, window: Window, restore: bool = False) -> None:
+def migrate(tables: Tables, window: Window, restore: Container[str] = ()) -> None:
     """Create what is missing and widen what remembers too little; Stop if it then still does not fit.
 
-    What was dropped stays away unless it is to be restored, empty: see `dropped`.
+    What was dropped stays away, see `dropped`; but for what is to be restored, empty.
     """
     tables.command(f"CREATE DATABASE IF NOT EXISTS {tables.database}", inside=False)
     tables.command("CREATE TABLE IF NOT EXISTS migrations (number UInt32) ENGINE = MergeTree ORDER BY number")
@@ -41,8 +41,8 @@ def migrate(tables: Tables, window: Window, restore: bool = False) -> None:
     for table in landing.TABLES:
         tables.command(landing.create_table(table))
     for number, script in _scripts().items():
-        if number not in done or restore:
-            for statement in _statements(script):
+        for statement in _statements(script):
+            if number not in done or _made_by(statement) in restore:
                 tables.command(statement)
         if number not in done:
             tables.command(f"INSERT INTO migrations VALUES ({number})")
@@ -121,11 +121,13 @@ def _statements(script: str) -> Iterator[str]:
 def _made_here() -> set[str]:
     """The names of all tables and views."""
     statements = (statement for script in _scripts().values() for statement in _statements(script))
-    return set(landing.TABLES) | {
-        made[1]
-        for statement in statements
-        if (made := re.match(r"CREATE (?:MATERIALIZED VIEW|VIEW|TABLE) IF NOT EXISTS (\w+)", statement))
-    }
+    return set(landing.TABLES) | {made for statement in statements if (made := _made_by(statement))}
+
+
+def _made_by(statement: str) -> str:
+    """The name of what a statement creates; empty if it creates nothing."""
+    made = re.match(r"CREATE (?:MATERIALIZED VIEW|VIEW|TABLE) IF NOT EXISTS (\w+)", statement)
+    return made[1] if made else ""
 
 
 def _merge_trees(tables: Tables) -> Iterator[tuple[str, str, dict[str, int]]]:

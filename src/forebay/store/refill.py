@@ -100,10 +100,10 @@ SELECT topic_id, partition, min(first_offset) AS first, max(last_offset) AS last
 ) GROUP BY topic_id, partition, run ORDER BY topic_id, partition, first
 """
 
-BARE = """
-SELECT count() AS n FROM shapes
+BARE = f"""
+SELECT DISTINCT org, graph, lower(hex(shape)) AS id FROM shapes
 WHERE notEmpty(coverage) AND NOT invalid
-  AND (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_entries)
+  AND (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_entries) LIMIT {PAGE}
 """
 
 UNDER_WAY = """
@@ -163,15 +163,31 @@ class Refill:
         """Tables and views that are not there."""
         return migrate.dropped(self._store)
 
+    def keep_notes(self) -> None:
+        """Of all that may have been dropped, the notes are needed first.
+
+        What the ledger has then counts as whole: had a rebuild been unfinished, the next one replaces its ranges.
+        """
+        if "rebuilds" in self.dropped():
+            self._store.migrate(self._window, restore=("rebuilds",))
+            [row] = self._store.query("SELECT max(epoch) AS epoch FROM ledger")
+            if row["epoch"]:
+                self.note(row["epoch"], State.FINISHED, Days(DAY_ONE, DAY_ONE))
+
     def restore(self) -> None:
         """Make what was dropped anew, empty.
 
         A shape without its entries would seem to use nothing; without the shape, its requests are
         known to name something that is not there.
         """
-        if "shapes" not in (gone := self.dropped()) and ("shape_entries" in gone or self._store.query(BARE)[0]["n"]):
+        gone = self.dropped()
+        if "shape_entries" in gone and "shapes" not in gone:
             self._store.command("TRUNCATE TABLE shapes")
-        self._store.migrate(self._window, restore=True)
+        elif "shapes" not in gone:
+            while bare := self._store.query(BARE):
+                listed = ", ".join(f"({_text(row['org'])}, {_text(row['graph'])}, '{row['id']}')" for row in bare)
+                self._delete("shapes", f"(org, graph, lower(hex(shape))) IN ({listed})")
+        self._store.migrate(self._window, restore=gone)
 
     def stands(self) -> int:
         """The latest epoch whose rows in the ledger are whole."""
@@ -284,3 +300,8 @@ def _ledgered(row: dict[str, Any]) -> Ledgered:
         before |= zip(keys, befores, strict=True)
         after |= zip(keys, afters, strict=True)
     return Ledgered(row["first_offset"], row["last_offset"], before, after)
+
+
+def _text(value: str) -> str:
+    """As ClickHouse writes it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
