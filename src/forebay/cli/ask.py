@@ -218,6 +218,10 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
     if (loss_in := answer["loss_in"]) is not None:
         text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
         say(text, "red" if loss_in < 86_400 else "yellow")
+    for each in (answer["loaders"] or ()) if answer["loader"] is None else ():
+        told = f"loader {each['loader']}, {each['partitions']} partitions: {each['pace']}"
+        said = f"{told} (committed {each['committed'][:19].replace('T', ' ')} UTC)"
+        say(said, "red" if each["trouble"] else None)
     if loader := answer["loader"]:
         say(f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started")
         if loader["pace"]:

@@ -44,8 +44,15 @@ class Collector:
     """Holds what the routes share.  Used from one event loop."""
 
     def __init__(
-        self, journal: Appender, keys: SigningKeys, limits: Limits, clock: Callable[[], float] = time.time
+        self,
+        journal: Appender,
+        keys: SigningKeys,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+        trouble: Callable[[], str] = lambda: "",
     ) -> None:
+        """`trouble`: what keeps the journal from taking what is acknowledged, if anything does."""
+        self._trouble = trouble
         self._keys = keys
         self._clock = clock
         self._admission = Admission(limits)
@@ -124,7 +131,7 @@ class Collector:
         await self._intake.take(identity, Delivery("cosmo", columns, named))
 
     async def _health(self, request: Request) -> Response:
-        return _json({"status": "ok"})
+        return _json({"status": "ok", "trouble": self._trouble()})  # it takes reports in all the same
 
 
 def _schema(body: bytes) -> SchemaColumns:
