@@ -37,6 +37,17 @@ ANSWER_WITHIN = 5.0
 """Seconds that a question to the cluster may take."""
 
 
+READER = {
+    "group.id": "forebay-reader",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",
+    # It jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
+    "fetch.wait.max.ms": 10,
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 1,
+}
+
+
 class KafkaJournal:
     """Implements `Journal` and its promises on a cluster.  Usable from any thread; needs no broker to be made."""
 
@@ -44,13 +55,10 @@ class KafkaJournal:
         self._settings = settings
         self._topics = frozenset(topics)
         self._connection = connection(settings)
-        reader = {"group.id": "forebay-reader", "enable.auto.commit": False, "auto.offset.reset": "error"}
-        # A reader jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
-        quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
         self._clients = ExitStack()
         try:
             self._admin = self._clients.enter_context(AdminClient(self._connection))
-            self._reader = self._clients.enter_context(Consumer({**self._connection, **reader, **quick}))
+            self._reader = Consumer({**self._connection, **READER})
             self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
             raise mapped(exc, "be configured so") from exc
@@ -78,7 +86,8 @@ class KafkaJournal:
             except KafkaException as exc:
                 if exc.args[0].code() != KafkaError._UNKNOWN_PARTITION:
                     raise
-                self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
+                with self._reading:  # so does the reader, until it asks
+                    self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)
                 found = self._watermarks(partition)
         except KafkaException as exc:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]") from exc
@@ -100,7 +109,7 @@ class KafkaJournal:
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
-        """As the port says.  One read at a time: others wait."""
+        """As the port says.  One read or question for bounds at a time: others wait."""
         low, high = self.bounds(partition)
         first, end = max(first, low), min(high, first + limit)
         if first >= end:
@@ -116,10 +125,13 @@ class KafkaJournal:
 
     def close(self) -> None:
         self._appends.close(within=self._settings.delivery)
+        with self._reading:
+            self._reader.close()
         self._clients.close()
 
     def _watermarks(self, partition: Partition) -> tuple[int, int]:
-        return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
+        with self._reading:  # who reads may replace the reader
+            return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
 
     def _describe(self, topic: str) -> TopicDescription:
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_WITHIN)
@@ -146,4 +158,8 @@ class KafkaJournal:
                 records.append(record)
                 if record.offset >= end - 1:
                     return records
+        # The brokers have told the bounds, and the reader gets nothing: a topic that was recreated it knows by the
+        # id of its former self, for ever if the leader's epoch was higher then.
+        self._reader.close()
+        self._reader = Consumer({**self._connection, **READER})
         raise RetryLater(f"Kafka did not deliver {partition.topic}[{partition.number}] in time")
