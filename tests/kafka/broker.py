@@ -36,8 +36,9 @@ class Broker:
         self.cluster = Cluster.create(folder, config=QUICK | config)
         self.cluster.start()
         self.bootstrap = self.cluster.bootstrap
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        self._reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "tests"})
+        client: dict[str, str | int | float | bool] = {"bootstrap.servers": self.bootstrap, "log_level": 2}
+        self.admin = AdminClient(client)
+        self._reader = Consumer({**client, "group.id": "tests"})
         self._names = itertools.count(1)
 
     def settings(self, **changed: Any) -> KafkaSettings:
