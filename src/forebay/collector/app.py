@@ -73,12 +73,14 @@ class Collector:
         try:
             identity = self._keys.verify(request.headers.get("authorization"), Scope.WRITE)
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
-                report, named = self._native.read(await self._json_body(request))
-                delivery = Delivery("native", report, named, report.agent, report.sequence, report.lost)
-                await self._intake.take(identity, delivery)
+                await self._intake.take(identity, self._read(await self._json_body(request)))
         except (ForebayError, ClientDisconnect) as exc:
             return _native_refusal(exc)
         return _json({"accepted": True})
+
+    def _read(self, body: bytes) -> Delivery:
+        report, named = self._native.read(body)
+        return Delivery("native", report, named, report.agent, report.sequence, report.lost)
 
     async def _schemas(self, request: Request) -> Response:
         try:
@@ -112,7 +114,7 @@ class Collector:
             return _answer(refusal)
         try:
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
-                await self._take_cosmo(identity, request)
+                await self._intake.take(identity, self._read_cosmo(request, await self._body(request)))
         except RejectRecord as exc:
             REFUSED.labels("cosmo", exc.reason).inc()
             return _answer(cosmo.failure(COSMO_CODE.get(exc.reason, "invalid_argument"), str(exc)))
@@ -121,14 +123,13 @@ class Collector:
             return _answer(cosmo.failure("unavailable", str(exc) or "the connection was cut"))
         return _answer(cosmo.success(headers["content-type"]))
 
-    async def _take_cosmo(self, identity: Identity, request: Request) -> None:
-        body = await self._body(request)
+    def _read_cosmo(self, request: Request, body: bytes) -> Delivery:
         call, minute = cosmo.PATHS[request.url.path], int(self._clock()) // 60
         codec = cosmo.codec_of(request.headers["content-type"]) or ""
         batch = self._cosmo.batch(call, codec, body, minute)
         columns = TallyColumns(**columns_of(batch.tallies))  # type: ignore[arg-type]  # its inverse
         named = {id_: partial(ShapeColumns.of, shape) for id_, shape in batch.shapes.items()}
-        await self._intake.take(identity, Delivery("cosmo", columns, named))
+        return Delivery("cosmo", columns, named)
 
     async def _health(self, request: Request) -> Response:
         return _json({"status": "ok", "trouble": self._trouble()})  # it takes reports in all the same
