@@ -14,7 +14,7 @@ from .dead_letters import DeadLetters
 from .freshness import Freshness, PartitionLag
 from .mistakes import BadQuestion
 from .published import build
-from .questions import Questions, published
+from .questions import Questions, newest
 from .schema_check import Check, check, traffic
 from .status import Progress, Refusals, Status, status
 from .verify import Verification, Verifier
@@ -72,7 +72,7 @@ class Insights:
         new = build(schema, "new schema")
         if against is not None:
             old = build(against, "old schema", strict=False)
-        elif served := published(self._store, scope):
+        elif served := newest(self._store, scope):
             old = served.schema
         else:
             raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")

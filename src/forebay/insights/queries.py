@@ -32,6 +32,12 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
+SCHEMAS_RUN = f"""
+SELECT schema_version, sdl FROM schemas
+WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffic WHERE {_IN_WINDOW})
+ORDER BY received DESC LIMIT 20
+"""
+
 LEDGER = f"""
 SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since
 FROM ledger WHERE {_GRAPH}
