@@ -25,11 +25,13 @@ from forebay.agent.variants import unite
 from forebay.core.coordinate import Kind
 from forebay.core.shape import FULL_COVERAGE, Coverage, Shape
 from forebay.insights.answers import About, Verdict
+from forebay.insights.check_answers import Check
 from forebay.insights.mistakes import BadSchema
 from forebay.insights.place_changes import Change, Severity
 from forebay.insights.published import build
 from forebay.insights.schema_changes import changes
-from forebay.insights.schema_check import Check, Seen, check
+from forebay.insights.schema_check import check
+from forebay.insights.seen import Seen
 
 from .execution import Broken, Nobody, Service, broken, executed
 from .mutations import mutated
