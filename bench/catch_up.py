@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from end_to_end.fleet import Member
+from faults.member import Member
 
 from forebay.core.record import TALLIES, TOPICS, Report, columns_of, encode
 from forebay.journal.kafka import KafkaJournal

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from end_to_end.fleet import KEYS
+from faults.fleet import KEYS
 from kafka.broker import Broker
 
 from forebay.core.record import TOPICS

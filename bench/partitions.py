@@ -21,7 +21,7 @@ import random
 import time
 from collections.abc import Iterator
 
-from end_to_end.fleet import Member
+from faults.member import Member
 
 from forebay.core import wire
 from forebay.core.record import columns_of

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from end_to_end.fleet import KEYS, Fleet, Member
+from faults.fleet import KEYS, Fleet
+from faults.member import Member
 from front.control import Front
 from kafka.broker import Broker
 
@@ -82,8 +83,7 @@ def measured(folder: Path, broker: Broker, front: Front, database: str, partitio
 
 
 def pid(member: Member) -> int:
-    assert member.process
-    return member.process.pid
+    return int(member.process.pid)
 
 
 def token(graph: str, scope: Scope = Scope.WRITE) -> str:

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..access import Denied, Identity, Scope, SigningKeys
+from ..access import Denied, Scope, SigningKeys
 from ..core import wire
 from ..core.record import SchemaColumns, ShapeColumns, TallyColumns, columns_of
 from ..core.shape import content_hash
@@ -34,7 +34,7 @@ from .admission import Admission, Limits
 from .intake import Delivery, Intake
 from .protocols import cosmo, native
 
-STATUS = {"malformed": 400, "invalid_schema": 400, "too_large": 413, "encoding": 415, "media_type": 415}
+STATUS = {"malformed": 400, "too_large": 413, "encoding": 415, "media_type": 415}
 """Reason of a RejectRecord → HTTP status of the native protocol."""
 
 COSMO_CODE = {"too_large": "invalid_argument", "malformed": "invalid_argument", "encoding": "unimplemented"}
@@ -143,16 +143,16 @@ def _schema(body: bytes) -> SchemaColumns:
         sdl = msgspec.json.decode(body, type=Published).sdl
     except (msgspec.DecodeError, RecursionError) as exc:
         raise RejectRecord("malformed", str(exc)) from exc
-    try:
-        build(sdl, "schema", strict=False)
-    except BadSchema as exc:
-        raise RejectRecord("invalid_schema", str(exc)) from exc
+    build(sdl, "schema", strict=False)
     return SchemaColumns(id=content_hash(sdl.encode()), sdl=sdl)
 
 
 def _native_refusal(exc: Exception) -> Response:
-    headers = {}
+    headers: dict[str, str] = {}
+    problems: dict[str, list[str]] = {}
     match exc:
+        case BadSchema():
+            status, code, problems = 400, "invalid_schema", {"problems": exc.problems}
         case Denied():
             status, code = (403, "forbidden") if exc.forbidden else (401, "unauthenticated")
         case RejectRecord():
@@ -165,7 +165,7 @@ def _native_refusal(exc: Exception) -> Response:
         case _:
             raise exc
     REFUSED.labels("native", code).inc()
-    return _json({"code": code, "message": str(exc)}, status, headers)
+    return _json({"code": code, "message": str(exc), **problems}, status, headers)
 
 
 def _passing(exc: RetryLater | ClientDisconnect) -> str:

@@ -32,6 +32,12 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
+SCHEMAS_RUN = f"""
+SELECT schema_version, sdl FROM schemas
+WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffic WHERE {_IN_WINDOW})
+ORDER BY received DESC LIMIT 20
+"""
+
 LEDGER = f"""
 SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since
 FROM ledger WHERE {_GRAPH}
@@ -148,7 +154,7 @@ WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
 """
 
 TRAFFIC = f"""
-SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n FROM traffic
+SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n, max(time) AS last_seen FROM traffic
 WHERE {_IN_WINDOW} GROUP BY shape, client, client_version HAVING n > 0
 """
 
@@ -160,6 +166,11 @@ WHERE {_GRAPH} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW}) LIMIT
 ENTRIES = f"""
 SELECT lower(hex(shape)) AS id, groupArray((kind, coordinate, named_type, state)) AS entries
 FROM ({_ENTRIES} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})) GROUP BY shape
+"""
+
+MARKS = f"""
+SELECT change, operation, author, reason, revoked, at FROM marks
+WHERE {_GRAPH} ORDER BY at DESC LIMIT 1 BY change, operation
 """
 
 GRAPHS = """
