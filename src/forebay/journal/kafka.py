@@ -145,11 +145,11 @@ class KafkaJournal:
         """
         try:
             return question()
-        except RetryLater:
+        except RetryLater as exc:
             try:
                 self._admin.list_topics(topic, timeout=LOOK_WITHIN)
-            except KafkaException as exc:
-                raise mapped(exc, "tell who is there", self._admin.heard) from exc
+            except KafkaException:
+                raise exc from None  # nobody is there
             return question()
 
     def _describe(self, topic: str) -> TopicDescription:
