@@ -148,8 +148,8 @@ def accused(answer: Check) -> set[tuple[str, str, str]]:
 
 def _one_schema(seed: int, findings: Findings) -> None:
     rng = Random(seed)
-    model, old = _valid(rng)
-    worked = list(_working(old, rng))
+    model, old = valid(rng)
+    worked = list(working(old, rng))
     for _ in range(SCHEMAS):
         seeds = [rng.randrange(2**32) for _ in range(rng.choice([1, 1, 1, 2, 3]))]
         changed = model
@@ -217,7 +217,7 @@ def _singles(
     return singles
 
 
-def _valid(rng: Random) -> tuple[Model, GraphQLSchema]:
+def valid(rng: Random) -> tuple[Model, GraphQLSchema]:
     while True:
         model = Maker(rng).make()
         try:
@@ -226,7 +226,7 @@ def _valid(rng: Random) -> tuple[Model, GraphQLSchema]:
             continue
 
 
-def _working(schema: GraphQLSchema, rng: Random) -> Iterator[Worked]:
+def working(schema: GraphQLSchema, rng: Random) -> Iterator[Worked]:
     extractor = Extractor(schema)
     for _ in range(REQUESTS):
         writer = Writer(schema, rng)

@@ -14,7 +14,7 @@ from typing import Any
 from graphql import GraphQLSchema, get_named_type, is_abstract_type
 
 from ..core.coordinate import field
-from ..core.shape import Coverage
+from ..core.shape import Coverage, Shape
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .type_changes import all_reachable
@@ -62,6 +62,15 @@ class Touch:
     types: frozenset[str] = frozenset()
     everything: bool = False
 
+    def concerns(self, shape: Shape) -> bool:
+        """What the store finds by the entries that it keeps."""
+        return self.everything or any(
+            entry.coordinate in self.coordinates
+            or entry.named_type in self.types
+            or entry.coordinate.partition(".")[0] in self.types
+            for entry in shape.entries
+        )
+
     def __or__(self, other: Touch) -> Touch:
         return Touch(
             self.coordinates | other.coordinates, self.types | other.types, self.everything or other.everything
@@ -84,14 +93,17 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
     owner, is_argument, _ = change.coordinate.partition("(")
     type_ = owner.partition(".")[0]
     unseen = needs(change) - coverage
-    if Coverage.FIELDS in unseen or Coverage.DOCUMENT in unseen or change.kind == "root_type_changed":
+    if Coverage.FIELDS not in coverage or Coverage.DOCUMENT in unseen or change.kind == "root_type_changed":
         return EVERYTHING
     if owner.startswith("@"):
         return EVERYTHING if owner in UNRECORDED or is_argument and unseen else Touch(frozenset({owner}))
     if is_argument or change.kind.startswith("field_"):
         return Touch(frozenset({owner}))
     if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
-        return _holding(schemas.old, type_) | Touch(types=frozenset({type_})) if unseen else Touch(types=frozenset({type_}))
+        own = Touch(types=frozenset({type_}))
+        if unseen and change.kind == "input_field_type_changed":
+            return EVERYTHING  # whatever a nullable variable held
+        return own | _holding(schemas.old, type_) if unseen else own
     return Touch(types=frozenset({type_, change.detail, *_around(schemas.old, type_)}))
 
 
