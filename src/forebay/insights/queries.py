@@ -61,11 +61,20 @@ WHERE ((org = {org:String} AND graph = {graph:String}) OR (org = '' AND graph = 
 GROUP BY reason ORDER BY letters DESC
 """
 
+_SEEN = f"SELECT shape FROM shape_seen WHERE {_GRAPH} AND last >= toDateTime({{since:Int64}}, 'UTC')"
+"""The shapes of a window, which ends now."""
+
 VISIBILITY = f"""
-SELECT s.found AS found, s.invalid AS invalid, s.coverage AS coverage, sum(t.n) AS requests
-FROM (SELECT shape, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) AS t
-LEFT JOIN (SELECT shape, 1 AS found, invalid, coverage FROM ({_SHAPES})) AS s ON s.shape = t.shape
-GROUP BY found, invalid, coverage
+SELECT 'all' AS which, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW}
+UNION ALL SELECT 'orphans', sum(requests) FROM traffic
+WHERE {_IN_WINDOW} AND shape IN ({_SEEN} AND shape NOT IN (SELECT shape FROM shapes WHERE {_GRAPH}))
+UNION ALL SELECT 'blind', sum(requests) FROM traffic
+WHERE {_IN_WINDOW} AND shape IN (SELECT shape FROM shapes WHERE {_GRAPH} AND empty(coverage) AND NOT invalid)
+"""
+
+COVERAGES = f"""
+SELECT DISTINCT coverage FROM shapes
+WHERE {_GRAPH} AND length(coverage) < {{full:UInt8}} AND NOT invalid AND shape IN ({_SEEN})
 """
 
 _CLIENTS_OF = f"""

@@ -1,0 +1,135 @@
+"""Which shapes a change can concern at all, as sets that the store looks up: the others need not be judged.
+
+Whatever the judge finds an effect for is among them (`schema_impact`).  How far a change reaches
+depends on what a reporter sees: where it does not show what is needed to tell, all are concerned
+that might hold it.  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLSchema, get_named_type, is_abstract_type
+
+from ..core.coordinate import field
+from ..core.shape import Coverage, Shape
+from .place_changes import Change, Severity
+from .rules import Schemas
+from .type_changes import all_reachable
+
+HARMLESS = frozenset(
+    (
+        "type_added",
+        "field_added",
+        "enum_value_added",
+        "deprecation_changed",
+        "description_changed",
+        "root_type_added",
+        "directive_added",
+        "directive_usage_added",
+        "directive_usage_removed",
+    )
+)
+"""Where they are safe, no shape can tell anything about them."""
+
+UNRECORDED = ("@skip", "@include")
+"""Directives that shapes have no entries of: every schema has them."""
+
+NEEDS = {
+    "argument": frozenset({Coverage.FIELDS, Coverage.ARGUMENTS}),
+    "input": frozenset({Coverage.INPUTS}),
+    "one": frozenset({Coverage.INPUTS}),
+    "enum": frozenset({Coverage.FIELDS, Coverage.ENUM_VALUES}),
+    "directive": frozenset({Coverage.DOCUMENT}),
+}
+"""First word of a change's kind → what a reporter must see for its silence to mean anything; else the fields."""
+
+
+def needs(change: Change) -> frozenset[Coverage]:
+    return NEEDS.get(change.kind.partition("_")[0], frozenset({Coverage.FIELDS}))
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Shapes with an entry of one of the coordinates, or of one of the types: itself, of it, or in it.
+
+    `everything`: all shapes whatsoever.
+    """
+
+    coordinates: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def concerns(self, shape: Shape) -> bool:
+        """What the store finds by the entries that it keeps."""
+        return self.everything or any(
+            entry.coordinate in self.coordinates
+            or entry.named_type in self.types
+            or entry.coordinate.partition(".")[0] in self.types
+            for entry in shape.entries
+        )
+
+    def __or__(self, other: Touch) -> Touch:
+        return Touch(
+            self.coordinates | other.coordinates, self.types | other.types, self.everything or other.everything
+        )
+
+
+EVERYTHING = Touch(everything=True)
+
+
+def touches(schemas: Schemas, changes: Iterable[Change], coverage: frozenset[Coverage]) -> Touch:
+    """Of all these changes, for shapes of reporters that see so much."""
+    found = Touch()
+    for change in changes:
+        if not (change.kind in HARMLESS and change.severity is Severity.SAFE):
+            found |= _touch(schemas, change, coverage)
+    return found
+
+
+def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
+    owner, is_argument, _ = change.coordinate.partition("(")
+    type_ = owner.partition(".")[0]
+    unseen = needs(change) - coverage
+    if Coverage.FIELDS not in coverage or Coverage.DOCUMENT in unseen or change.kind == "root_type_changed":
+        return EVERYTHING
+    if owner.startswith("@"):
+        return EVERYTHING if owner in UNRECORDED or (is_argument and unseen) else Touch(frozenset({owner}))
+    if is_argument or change.kind.startswith("field_"):
+        return Touch(frozenset({owner}))
+    if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
+        own = Touch(types=frozenset({type_}))
+        if unseen and change.kind == "input_field_type_changed":
+            return EVERYTHING  # whatever a nullable variable held
+        return own | _holding(schemas.old, type_) if unseen else own
+    return Touch(types=frozenset({type_, change.detail, *_around(schemas.old, type_)}))
+
+
+def _holding(schema: GraphQLSchema, type_: str) -> Touch:
+    """Whatever may have been given a value of this type, inside another one perhaps."""
+
+    def holds(arguments: Any) -> bool:
+        names = (get_named_type(each.type).name for each in arguments.values())
+        return type_ in all_reachable((schema,), names)
+
+    if any(holds(directive.args) for directive in schema.directives):
+        return EVERYTHING
+    fields = (
+        field(each.name, name)
+        for each in schema.type_map.values()
+        for name, item in getattr(each, "fields", {}).items()
+        if holds(getattr(item, "args", {}))
+    )
+    return Touch(frozenset(fields))
+
+
+def _around(schema: GraphQLSchema, name: str) -> list[str]:
+    """The abstract types that an object type belongs to: two of them may have met in it alone."""
+    type_ = schema.type_map.get(name)
+    return [
+        each.name
+        for each in schema.type_map.values()
+        if is_abstract_type(each) and type_ is not None and schema.is_sub_type(each, type_)  # type: ignore[arg-type]  # just asked
+    ]
