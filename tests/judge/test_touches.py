@@ -11,7 +11,7 @@ from forebay.insights.published import build
 from forebay.insights.rules import Schemas
 from forebay.insights.schema_changes import changes
 from forebay.insights.schema_impact import Judge
-from forebay.insights.touches import touches
+from forebay.insights.touches import Concern
 
 from .judge import COVERAGES, as_seen, valid, working
 from .mutations import mutated
@@ -32,12 +32,11 @@ def test_what_is_not_touched_has_no_effect(seed: int) -> None:
         except BadSchema:
             continue
         found = changes(old, new)
+        concern, judge = Concern(Schemas(old, new), found), Judge(old, new, found)
         for coverage in COVERAGES:
-            touch = touches(Schemas(old, new), found, coverage)
-            judge = Judge(old, new, found)
             for shape in shapes:
                 seen = as_seen(shape, coverage)
-                concerned = touch.concerns(seen)
+                concerned = concern.by(coverage).concerns(seen)
                 spared += not concerned
                 impact = judge.judge(seen)
                 judged += bool(impact.effects or impact.unexplained)

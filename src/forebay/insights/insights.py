@@ -13,13 +13,16 @@ from .about import about
 from .allowances import Allowances
 from .answers import Graph, Scope
 from .check_answers import Check, FailOn
+from .concerned import concerned
 from .dead_letters import DeadLetters
 from .freshness import Freshness
 from .marks import Marks
 from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions, newest
-from .schema_check import check, traffic
+from .rules import Schemas
+from .schema_changes import changes
+from .schema_check import check
 from .status import Progress, Refusals, Status, status
 from .verify import Verification, Verifier
 from .window import duration, utc, window
@@ -92,8 +95,9 @@ class Insights:
             raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")
         questions = self.ask(scope, last)
         allowances = replace(allowances, marks=self.marks.active(scope))
-        requested = traffic(self._store, scope, questions.window)
-        return check(old, new, requested, questions.about, allowances, fail_on)
+        schemas = Schemas(old, new)
+        requested, left_out = concerned(self._store, scope, questions.window, schemas, changes(old, new))
+        return check(old, new, requested, questions.about, allowances, fail_on, left_out)
 
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""

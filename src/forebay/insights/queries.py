@@ -162,19 +162,28 @@ WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
   AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})
 """
 
-TRAFFIC = f"""
+_CONCERNED = f"""
+{_SEEN} AND shape IN (
+  SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{coordinates:Array(String)}}
+  UNION ALL SELECT shape FROM shape_entries WHERE {_GRAPH} AND named_type IN {{types:Array(String)}}
+  UNION ALL SELECT shape FROM shape_entries
+  WHERE {_GRAPH} AND substringIndex(coordinate, '.', 1) IN {{types:Array(String)}}
+  UNION ALL SELECT shape FROM shapes WHERE {{everything:UInt8}} AND {_GRAPH}
+) GROUP BY shape ORDER BY max(last) DESC LIMIT {{limit:UInt32}}
+"""
+"""See `touches.Touch`; those that were requested last, if they are more than `limit`."""
+
+CONCERNED = f"SELECT count() AS n FROM ({_CONCERNED})"
+
+CONCERNED_SHAPES = f"""
+SELECT lower(hex(shape)) AS id, operation, name, type, document, coverage, entries FROM shapes
+WHERE {_GRAPH} AND NOT invalid AND arraySort(coverage) = {{coverage:Array(String)}} AND shape IN ({_CONCERNED})
+LIMIT 1 BY shape
+"""
+
+CONCERNED_TRAFFIC = f"""
 SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n, max(time) AS last_seen FROM traffic
-WHERE {_IN_WINDOW} GROUP BY shape, client, client_version HAVING n > 0
-"""
-
-SHAPES = f"""
-SELECT lower(hex(shape)) AS id, operation, name, type, document, invalid, coverage FROM shapes
-WHERE {_GRAPH} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW}) LIMIT 1 BY shape
-"""
-
-ENTRIES = f"""
-SELECT lower(hex(shape)) AS id, groupArray((kind, coordinate, named_type, state)) AS entries
-FROM ({_ENTRIES} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})) GROUP BY shape
+WHERE {_IN_WINDOW} AND shape IN ({_CONCERNED}) GROUP BY shape, client, client_version HAVING n > 0
 """
 
 MARKS = f"""

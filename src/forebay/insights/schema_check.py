@@ -7,26 +7,21 @@ of it could be affected as far as its reporters could see; what cannot be told i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from graphql import GraphQLSchema
 
-from ..core.coordinate import Entry, Kind, State
-from ..core.shape import Coverage, OperationType, Shape
-from ..store.port import Store
-from . import queries
 from .allowances import Affected, Allowances
-from .answers import About, Scope, Verdict
+from .answers import About, Verdict
 from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code
 from .place_changes import Change, Severity
-from .rules import Effect
+from .rules import Effect, Schemas
 from .schema_changes import changes
 from .schema_impact import Judge, may_keep_from_merging
 from .seen import Seen
+from .touches import Concern
 from .type_changes import Hit
-from .window import Window, utc
 
 MAX_REASONS = 10
 
@@ -38,13 +33,18 @@ def check(
     about: About,
     allowances: Allowances = Allowances(),  # noqa: B008  frozen
     fail_on: FailOn = FailOn.UNKNOWN,
+    unjudged: Sequence[str] = (),
 ) -> Check:
-    """Judge every change by the traffic of the window that `about` speaks of.  Pure."""
+    """Judge every change by the traffic of the window that `about` speaks of.  Pure.
+
+    `traffic` may lack shapes that no change concerns; `unjudged` says in words what else it lacks.
+    """
     found = changes(old, new)
     judge = Judge(old, new, found)
+    concern = Concern(Schemas(old, new), found)
     hits: list[Affected] = [[] for _ in found]
     broken: dict[str, Affected] = defaultdict(list)
-    gaps = list(about.incomplete)
+    gaps = [*about.incomplete, *unjudged]
     left_out = 0
     for requested in traffic:
         seen = allowances.counted(requested)
@@ -53,6 +53,8 @@ def check(
             continue
         if seen.shape is None:
             gaps.append(f"what the shape {seen.id} uses is not known")
+            continue
+        if not concern.by(seen.shape.coverage).concerns(seen.shape):
             continue
         impact = judge.judge(seen.shape)
         for number, effect in impact.effects.items():
@@ -68,36 +70,6 @@ def check(
     outcome = _outcome(checked)
     changed = tuple(checked)
     return Check(about, outcome, exit_code(outcome, changed, fail_on), left_out, changed)
-
-
-def traffic(store: Store, scope: Scope, window: Window) -> Iterator[Seen]:
-    """Every shape with traffic in the window."""
-    parameters = queries.parameters(scope, window)
-
-    def ask(sql: str) -> list[dict[str, Any]]:
-        return store.query(sql, parameters)
-
-    clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-    last: dict[str, datetime] = {}
-    for row in ask(queries.TRAFFIC):
-        clients[row["id"]][row["client"], row["client_version"]] = row["n"]
-        last[row["id"]] = max(utc(row["last_seen"]), last.get(row["id"], utc(row["last_seen"])))
-    entries = {row["id"]: row["entries"] for row in ask(queries.ENTRIES)}
-    shapes = {row["id"]: _shape(row, entries.get(row["id"], [])) for row in ask(queries.SHAPES)}
-    for id_, who in clients.items():
-        yield Seen(id_, shapes.get(id_), who, last[id_])
-
-
-def _shape(row: dict[str, Any], entries: list[tuple[str, str, str, int]]) -> Shape:
-    return Shape(
-        operation=row["operation"],
-        name=row["name"],
-        type=OperationType(row["type"]),
-        document=row["document"],
-        entries=tuple(Entry(Kind(kind), coordinate, named, State(state)) for kind, coordinate, named, state in entries),
-        coverage=frozenset(map(Coverage, row["coverage"])),
-        invalid=bool(row["invalid"]),
-    )
 
 
 def _checked(

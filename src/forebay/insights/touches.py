@@ -7,6 +7,8 @@ that might hold it.  Pure.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +73,9 @@ class Touch:
             for entry in shape.entries
         )
 
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.coordinates or self.types)
+
     def __or__(self, other: Touch) -> Touch:
         return Touch(
             self.coordinates | other.coordinates, self.types | other.types, self.everything or other.everything
@@ -80,13 +85,19 @@ class Touch:
 EVERYTHING = Touch(everything=True)
 
 
-def touches(schemas: Schemas, changes: Iterable[Change], coverage: frozenset[Coverage]) -> Touch:
-    """Of all these changes, for shapes of reporters that see so much."""
-    found = Touch()
-    for change in changes:
-        if not (change.kind in HARMLESS and change.severity is Severity.SAFE):
-            found |= _touch(schemas, change, coverage)
-    return found
+class Concern:
+    """What changes touch, for shapes of reporters that see more or less."""
+
+    def __init__(self, schemas: Schemas, changes: Iterable[Change]) -> None:
+        self._schemas = schemas
+        self._changes = [each for each in changes if not (each.kind in HARMLESS and each.severity is Severity.SAFE)]
+        self._by: dict[frozenset[Coverage], Touch] = {}
+
+    def by(self, coverage: frozenset[Coverage]) -> Touch:
+        if coverage not in self._by:
+            each = (_touch(self._schemas, change, coverage) for change in self._changes)
+            self._by[coverage] = functools.reduce(operator.or_, each, Touch())
+        return self._by[coverage]
 
 
 def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
@@ -131,5 +142,5 @@ def _around(schema: GraphQLSchema, name: str) -> list[str]:
     return [
         each.name
         for each in schema.type_map.values()
-        if is_abstract_type(each) and type_ is not None and schema.is_sub_type(each, type_)  # type: ignore[arg-type]  # just asked
+        if is_abstract_type(each) and type_ is not None and schema.is_sub_type(each, type_)
     ]

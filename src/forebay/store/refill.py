@@ -172,6 +172,10 @@ class Refill:
         if "shapes" not in (gone := self.dropped()) and ("shape_entries" in gone or self._store.query(BARE)[0]["n"]):
             self._store.command("TRUNCATE TABLE shapes")
         self._store.migrate(self._window, restore=True)
+        if "shape_seen" in gone:
+            self._store.command(
+                "INSERT INTO shape_seen SELECT org, graph, shape, max(time) FROM traffic GROUP BY org, graph, shape"
+            )
 
     def stands(self) -> int:
         """The latest epoch whose rows in the ledger are whole."""

@@ -49,7 +49,8 @@ CREATE TABLE shape_entries (
   org LowCardinality(String), graph LowCardinality(String), coordinate String CODEC(ZSTD(3)),
   kind LowCardinality(String), shape FixedString(16), named_type LowCardinality(String),
   state UInt8, used Bool, operation LowCardinality(String), name LowCardinality(String), type LowCardinality(String),
-  received DateTime('UTC'), INDEX named_type named_type TYPE set(0)
+  received DateTime('UTC'), INDEX named_type named_type TYPE set(0),
+  INDEX owner substringIndex(coordinate, '.', 1) TYPE set(0)
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, coordinate, kind, shape)
 TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
