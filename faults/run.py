@@ -21,7 +21,7 @@ from .world import Stuck, World, until
 PATIENCE = 90.0
 """Seconds after the last acknowledgement of a turn within which all of it must be in the store."""
 AT_A_TIME = 4
-LOOK = 12
+LOOK = 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ STORE_TIMEOUT = 3
 """Seconds that a loader waits for ClickHouse's answer; 60 by default."""
 
 WITHIN = 60.0
+_publishing = httpx.Client(timeout=2)
 
 
 class Site:
@@ -174,7 +175,7 @@ class World:
         for collector in self.collectors:
             body = {"sdl": f"type Query {{ load: Int published{number}: Int }}"}
             try:
-                httpx.post(f"{collector.url}/v1/schemas", json=body, headers=headers, timeout=2)
+                _publishing.post(f"{collector.url}/v1/schemas", json=body, headers=headers)
             except httpx.HTTPError:
                 continue
 

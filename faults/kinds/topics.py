@@ -17,7 +17,7 @@ from ..fault import EVERYTHING, KAFKA, TOPIC, Gone, fault
 from ..world import World, until
 
 
-@fault("poison record", TOPIC, KAFKA, share=3)
+@fault("poison record", TOPIC, KAFKA, share=6)
 def poison(world: World, chance: random.Random) -> None:
     raw = chance.choice([b"\xff\xfe", b"{", b'{"record":"tallies","v":1}', chance.randbytes(40)])
     world.journal.append([Message(TALLIES, str(chance.random()), raw)]).result()
