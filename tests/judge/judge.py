@@ -151,14 +151,14 @@ def accused(answer: Check) -> set[tuple[str, str, str]]:
 
 def _one_schema(seed: int, findings: Findings) -> None:
     rng = Random(seed)
-    model, ran = _valid(rng)
+    model, ran = valid(rng)
     if rng.random() < 0.3:
         model = mutated(model, rng.randrange(2**32))
     try:
         old = build(model.sdl(), "old schema")
     except BadSchema:
         return
-    worked = list(_working(ran, old, rng))
+    worked = list(working(ran, old, rng))
     for _ in range(SCHEMAS):
         seeds = [rng.randrange(2**32) for _ in range(rng.choice([1, 1, 1, 2, 3]))]
         changed = model
@@ -226,7 +226,7 @@ def _singles(
     return singles
 
 
-def _valid(rng: Random) -> tuple[Model, GraphQLSchema]:
+def valid(rng: Random) -> tuple[Model, GraphQLSchema]:
     while True:
         model = Maker(rng).make()
         try:
@@ -235,7 +235,7 @@ def _valid(rng: Random) -> tuple[Model, GraphQLSchema]:
             continue
 
 
-def _working(ran: GraphQLSchema, old: GraphQLSchema, rng: Random) -> Iterator[Worked]:
+def working(ran: GraphQLSchema, old: GraphQLSchema, rng: Random) -> Iterator[Worked]:
     """Requests that were recorded on the schema that they ran on, and work on the old one, most often the same."""
     extractor = Extractor(ran)
     for _ in range(REQUESTS):
