@@ -43,10 +43,14 @@ class Judge:
         if shape.invalid:
             return Impact({})  # it was refused before the change
         evidence = Evidence(shape)
+        moved = evidence.moved(self._schemas.old)
         judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
+        for number, change in enumerate(self._changes) if moved else ():
+            if not effects[number].hit and change.severity is Severity.BREAKING and _owner(change) in moved:
+                effects[number] = Effect(Hit.MAYBE, "it ran on a schema that had another type there")
         return Impact({number: effect for number, effect in effects.items() if effect.hit})
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
@@ -95,6 +99,11 @@ class Judge:
         if selected and may_keep_from_merging(self._schemas.old, change):
             return Effect(Hit.MAYBE, "its document is not known, in which this field must merge with others")
         return NO
+
+
+def _owner(change: Change) -> str:
+    """The type that a change is about, or whose field or value."""
+    return change.coordinate.partition("(")[0].partition(".")[0]
 
 
 def may_keep_from_merging(old: GraphQLSchema, change: Change) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 from graphql import GraphQLSchema, get_named_type, is_abstract_type
 
 from ..core.coordinate import field
-from ..core.shape import Coverage, Shape
+from ..core.shape import FULL_COVERAGE, Coverage, Shape
+from .evidence import places_of
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .type_changes import all_reachable
@@ -103,23 +104,25 @@ class Concern:
 def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
     owner, is_argument, _ = change.coordinate.partition("(")
     type_ = owner.partition(".")[0]
-    unseen = needs(change) - coverage
-    if Coverage.FIELDS not in coverage or Coverage.DOCUMENT in unseen or change.kind == "root_type_changed":
+    whole = coverage == FULL_COVERAGE
+    if Coverage.FIELDS not in coverage or owner in UNRECORDED or change.kind == "root_type_changed":
         return EVERYTHING
-    if owner.startswith("@"):
-        return EVERYTHING if owner in UNRECORDED or (is_argument and unseen) else Touch(frozenset({owner}))
+    if owner.startswith("@"):  # only Forebay's own agents tell of directives, and of conditions on types
+        return Touch(frozenset({owner})) if whole else EVERYTHING
     if is_argument or change.kind.startswith("field_"):
         return Touch(frozenset({owner}))
+    given = places_of(schemas.old, type_)
     if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
-        own = Touch(types=frozenset({type_}))
-        if unseen and change.kind == "input_field_type_changed":
+        if needs(change) - coverage and change.kind == "input_field_type_changed":
             return EVERYTHING  # whatever a nullable variable held
-        return own | _holding(schemas.old, type_) if unseen else own
-    return Touch(types=frozenset({type_, change.detail, *_around(schemas.old, type_)}))
+        own = Touch(given, frozenset({type_}))
+        return own if whole else own | _holding(schemas.old, type_)
+    around = {type_, change.detail, *_around(schemas.old, type_)}
+    return Touch(given, frozenset(around - {""})) if whole else EVERYTHING
 
 
 def _holding(schema: GraphQLSchema, type_: str) -> Touch:
-    """Whatever may have been given a value of this type, inside another one perhaps."""
+    """Fields that may have been given a value of this type, inside another one perhaps."""
 
     def holds(arguments: Any) -> bool:
         names = (get_named_type(each.type).name for each in arguments.values())
