@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check judge bench faults browser kafka lock proto clean
+.PHONY: install demo test check judge peers bench faults browser kafka lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,6 +30,11 @@ SEED ?= 1
 judge: install
 	cd tests && ../$(BIN)/python -m judge.judge $(N) $(SEED)
 
+# Our classification of changes beside graphql-inspector's, which npm fetches.
+peers: install
+	cd tests/peers && npm install --no-audit --no-fund --no-package-lock --silent
+	cd tests && ../$(BIN)/python -m peers.compare
+
 bench: install
 	$(BIN)/python -m bench $(ONLY)
 
@@ -55,4 +60,4 @@ proto: install
 		forebay/collector/protocols/cosmo.proto
 
 clean:
-	rm -rf .venv .kafka .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .kafka .hypothesis .pytest_cache .mypy_cache .ruff_cache tests/peers/node_modules

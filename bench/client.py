@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import selectors
 import socket
 import time
@@ -30,9 +31,14 @@ def request(path: str, headers: dict[str, str], body: bytes) -> bytes:
 
 
 def drive(
-    port: int, requests: Sequence[bytes], connections: int, seconds: float, per_second: float | None = None
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float = math.inf,
+    per_second: float | None = None,
+    total: int | None = None,
 ) -> Served:
-    """Send the requests round and round for a while.
+    """Send the requests round and round, for a while or `total` of them.
 
     Each connection sends as soon as it has its answer, or, with `per_second`, requests are due
     at that pace: a latency then includes the time that a request waited for a connection.
@@ -45,17 +51,19 @@ def drive(
         selector.register(connection, selectors.EVENT_READ)
         idle.append(connection)
     following = itertools.cycle(requests)
+    left = math.inf if total is None else total
     under_way: dict[socket.socket, float] = {}
     latencies: list[float] = []
     begun = time.perf_counter()
     end, due = begun + seconds, begun
-    while (now := time.perf_counter()) < end or under_way:
-        while idle and now < end and (per_second is None or due <= now):
+    while ((now := time.perf_counter()) < end and left) or under_way:
+        while idle and left and now < end and (per_second is None or due <= now):
+            left -= 1
             connection = idle.popleft()
             under_way[connection] = due if per_second else time.perf_counter()
             connection.sendall(next(following))
             due += 1 / per_second if per_second else 0
-        waiting = max(due - now, 0) if per_second and idle and now < end else 0.5
+        waiting = max(due - now, 0) if per_second and idle and left and now < end else 0.5
         for key, _ in selector.select(min(waiting, 0.5)):
             answered = key.fileobj
             assert isinstance(answered, socket.socket)

@@ -25,9 +25,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -51,10 +53,10 @@ def run() -> Iterator[Result]:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as directory:
         keys = SigningKeys.load(Path(directory) / "keys.json")
         token = keys.create(Identity("bench", "shop", Scope.WRITE), ttl=3600)
-        with _server("forebay", directory) as forebay, _server("bare", directory) as bare:
-            yield from _compare("native", native(token, with_shapes=True), forebay, bare)
-            yield from _compare("native_known", native(token, with_shapes=False), forebay, bare)
-            yield from _compare("cosmo", cosmo(token), forebay, bare)
+        with server("forebay", directory) as forebay, server("bare", directory) as bare:
+            yield from _compare("native", native(token, with_shapes=True), forebay.port, bare.port)
+            yield from _compare("native_known", native(token, with_shapes=False), forebay.port, bare.port)
+            yield from _compare("cosmo", cosmo(token), forebay.port, bare.port)
 
 
 def _compare(protocol: str, requests: list[bytes], forebay: int, bare: int) -> Iterator[Result]:
@@ -70,13 +72,19 @@ def _compare(protocol: str, requests: list[bytes], forebay: int, bare: int) -> I
     yield Result(f"ingest/{protocol}_p99", half.quantile(0.99) * 1e3, "ms", f"{ours / 2:,.0f} reports/s, half load")
 
 
+class Server(NamedTuple):
+    port: int
+    pid: int
+
+
 @contextmanager
-def _server(kind: str, directory: str) -> Iterator[int]:
-    """Its port."""
+def server(kind: str, directory: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
+    """One of `servers.py`, as long as it is needed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "bench.servers", kind, str(port), directory])
+    command = [sys.executable, "-m", "bench.servers", kind, str(port), directory]
+    process = subprocess.Popen(command, env=os.environ | environment)
     try:
         for _ in range(200):
             try:
@@ -86,7 +94,7 @@ def _server(kind: str, directory: str) -> Iterator[int]:
                 if process.poll() is not None:
                     raise
                 time.sleep(0.05)
-        yield port
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -107,8 +115,8 @@ def native(token: str, with_shapes: bool) -> list[bytes]:
         columns = msgspec.structs.asdict(TallyColumns(**columns_of(tallies)))  # type: ignore[arg-type]
         named = brought if with_shapes or sequence == 1 else []
         push = wire.Push(agent="bench", sequence=sequence, shapes=named, **columns)
-        headers = _headers(token, "application/json")
-        requests.append(request(wire.PATH, headers, gzip.compress(wire.encode(push), 6)))
+        sent = headers(token, "application/json")
+        requests.append(request(wire.PATH, sent, gzip.compress(wire.encode(push), 6)))
     return requests
 
 
@@ -124,10 +132,10 @@ def cosmo(token: str) -> list[bytes]:
                 for usage in usages
             ]
         )
-        headers = _headers(token, "application/proto") | {"connect-protocol-version": "1"}
-        requests.append(request(COSMO_PATH, headers, gzip.compress(message.SerializeToString(), 6)))
+        sent = headers(token, "application/proto") | {"connect-protocol-version": "1"}
+        requests.append(request(COSMO_PATH, sent, gzip.compress(message.SerializeToString(), 6)))
     return requests
 
 
-def _headers(token: str, content_type: str) -> dict[str, str]:
+def headers(token: str, content_type: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}", "content-type": content_type, "content-encoding": "gzip"}

@@ -7,7 +7,7 @@ more popular than others, one report every ten seconds.  A round, interleaved:
   table, in batches as the loader's, each as one Native block through all views (building the
   blocks is not included).  This is what a loader that does not fold has to insert;
 - `folded`: the blocks that the loader inserts after folding, otherwise likewise;
-- Forebay: `Loader.drain` from the journal into the store: read, decode, fold, insert, commit.
+- Forebay: the loader from the journal into the store: read, decode, fold, insert, commit.
 All count the same journal tallies, over the CPU time of the process with all the engine's threads,
 pinned to one core: what others do on the machine does not count.  `load/tallies` is the median
 over rounds of Forebay's rate over that of the slower of `read` and `insert`; `load/folded` the same
@@ -23,13 +23,12 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from forebay.core.record import TALLIES, Report, TallyColumns, columns_of, decode, encode
 from forebay.core.sequences import Sequences
-from forebay.core.tally import Tallies
-from forebay.journal.port import Fetched, Message, Partition
+from forebay.journal.port import Fetched, Journal, Message, Partition
 from forebay.journal.sqlite import SqliteJournal
 from forebay.loader.block import Block, build
 from forebay.loader.loop import Loader
@@ -51,58 +50,74 @@ def run() -> Iterator[Result]:
 
 
 def measure() -> list[Result]:
-    """In a process of its own, on one core."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    total = ROUTERS * REPORTS * TALLIES_EACH
+    """In a process of its own."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as directory:
         journal = SqliteJournal(Path(directory) / "journal.sqlite", [TALLIES])
-        fill(journal)
-        blocks = prebuilt(journal)
-        unfolded = [as_they_are(batch, block) for batch, block in zip(batches(journal), blocks, strict=True)]
-        collect_seldom()  # what is prebuilt here is no burden of the loader's
-        polls = 1 + len(list(reads(journal)))
-        rates: list[tuple[float, float, float, float]] = []
-        store = ClickHouse(f"chdb:{directory}/store")
-        store.migrate()
-        store.command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
-        for number in range(-1, ROUNDS):  # the first one warms up
-            begun = time.process_time()
-            for records in reads(journal):
-                for record in records:
-                    decode(record.value)
-            read = time.process_time()
-            for block, rows_as_they_are in zip(blocks, unfolded, strict=True):
-                store.insert(block.table, rows_as_they_are, f"{number} unfolded {block.token}")
-            inserted = time.process_time()
-            for block in blocks:
-                store.insert(block.table, block.rows, f"{number} {block.token}")
-            folded = time.process_time()
-            consumer = journal.consumer(f"round {number}", [TALLIES])
-            loader = Loader(consumer, store, f"round {number}", Pace(), time.monotonic)
-            for _ in range(polls):
-                loader.step()  # as under a backlog: batches as large as the pace allows
-            loader.drain()
-            loaded = time.process_time()
-            assert loader.progress.records == ROUTERS * REPORTS
-            if number >= 0:
-                spans = (read - begun, inserted - read, folded - inserted, loaded - folded)
-                rates.append((total / spans[0], total / spans[1], total / spans[2], total / spans[3]))
+        results = compare("load", Path(directory), journal, lambda: reads(journal))
         journal.close()
-        store.close()
+    return results
+
+
+def reads(journal: SqliteJournal) -> Iterator[list[bytes]]:
+    """All records, in portions as the journal's consumer reads them."""
+    offset = 0
+    while records := journal.read(Partition(TALLIES, 0), offset, limit=2_000, max_bytes=2**22):
+        yield [record.value for record in records]
+        offset = records[-1].offset + 1
+
+
+def compare(name: str, directory: Path, journal: Journal, reads: Callable[[], Iterator[list[bytes]]]) -> list[Result]:
+    """Fill the journal and measure, on one core; `reads` reads all of it with the least that one can do."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    records = fill(journal)
+    total, size = len(records) * TALLIES_EACH, sum(len(record.value) for record in records)
+    blocks = prebuilt(records)
+    unfolded = [as_they_are(batch, block) for batch, block in zip(batches(records), blocks, strict=True)]
+    collect_seldom()  # what is prebuilt here is no burden of the loader's
+    rates: list[tuple[float, float, float, float]] = []
+    store = ClickHouse(f"chdb:{directory}/store")
+    store.migrate()
+    store.command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
+    for number in range(-1, ROUNDS):  # the first one warms up
+        begun = time.process_time()
+        for values in reads():
+            for value in values:
+                decode(value)
+        read = time.process_time()
+        for block, rows_as_they_are in zip(blocks, unfolded, strict=True):
+            store.insert(block.table, rows_as_they_are, f"{number} unfolded {block.token}")
+        inserted = time.process_time()
+        for block in blocks:
+            store.insert(block.table, block.rows, f"{number} {block.token}")
+        folded = time.process_time()
+        consumer = journal.consumer(f"round {number}", [TALLIES])
+        loader = Loader(consumer, store, f"round {number}", Pace(), time.monotonic)
+        while loader.progress.records < len(records):
+            loader.step()
+        loader.drain()
+        consumer.close()
+        loaded = time.process_time()
+        if number >= 0:
+            spans = (read - begun, inserted - read, folded - inserted, loaded - folded)
+            rates.append((total / spans[0], total / spans[1], total / spans[2], total / spans[3]))
+    store.close()
     read_rate, insert_rate, folded_rate, rate = (statistics.median(column) for column in zip(*rates, strict=True))
     ratio = statistics.median(ours / min(reading, inserting) for reading, inserting, _, ours in rates)
     folded_ratio = statistics.median(ours / min(reading, inserting) for reading, _, inserting, ours in rates)
     rows = sum(len(row.get("minute", ())) for block in blocks for row in block.rows)
     alone = f"read + decode {read_rate:,.0f}, insert {insert_rate:,.0f}, folded {folded_rate:,.0f}"
+    slower = f"{min(read_rate, insert_rate):,.0f}"
+    shape = f"{len(blocks)} blocks of {rows / len(blocks):,.0f} rows"
     return [
-        at_least(0.6, "load/tallies", ratio, "of the slower half's tallies/s", f"{min(read_rate, insert_rate):,.0f}"),
-        Result("load/folded", folded_ratio, "of the slower half's tallies/s", "inserting folded rows"),
-        Result("load/rate", rate, "tallies/s", f"alone: {alone}"),
-        Result("load/fold", total / rows, "tallies per row", f"{len(blocks)} blocks of {rows / len(blocks):,.0f} rows"),
+        at_least(0.6, f"{name}/tallies", ratio, "of the slower half's tallies/s", slower),
+        Result(f"{name}/folded", folded_ratio, "of the slower half's tallies/s", "inserting folded rows"),
+        Result(f"{name}/rate", rate, "tallies/s", f"alone: {alone}"),
+        Result(f"{name}/bytes", rate / total * size / 1e6, "MB/s", f"{size / total:.0f} bytes of JSON a tally"),
+        Result(f"{name}/fold", total / rows, "tallies per row", shape),
     ]
 
 
-def as_they_are(batch: list[Fetched], block: Block) -> list[Row]:
+def as_they_are(batch: Sequence[Fetched], block: Block) -> list[Row]:
     """The batch's reports as rows, with the block's own ledger."""
     names = TallyColumns.__struct_fields__
     rows: list[Row] = []
@@ -112,19 +127,16 @@ def as_they_are(batch: list[Fetched], block: Block) -> list[Row]:
     return rows + [row for row in block.rows if row["record"] == "range"]
 
 
-def fill(journal: SqliteJournal) -> None:
+def fill(journal: Journal) -> list[Fetched]:
+    """What the journal holds then."""
     chance = random.Random(3)
     shapes = [operation.shape().id() for operation in traffic.operations(1_500, fields=5)]
     pick = traffic.popular(chance, len(shapes))
+    records: list[Fetched] = []
     for sequence in range(1, REPORTS + 1):
         minute = BEGIN + sequence // 6
         for router in range(ROUTERS):
-            tallies: Tallies = {}
-            while len(tallies) < TALLIES_EACH:
-                client = chance.choice(traffic.CLIENTS)
-                key = (minute, traffic.SCHEMA_VERSION, shapes[next(pick)], *client, 200)
-                tallies[key] = traffic.count(chance, chance.randint(1, 8))
-            columns = columns_of(tallies)
+            columns = columns_of(traffic.tallies(chance, shapes, pick, minute, TALLIES_EACH))
             report = Report(
                 org="bench",
                 graph="shop",
@@ -134,23 +146,17 @@ def fill(journal: SqliteJournal) -> None:
                 sequence=sequence,
                 **columns,  # type: ignore[arg-type]
             )
-            written = journal.append([Message(TALLIES, f"router-{router}", encode(report))])
+            records.append(Fetched(len(records), minute * 60_000, encode(report)))
+            written = journal.append([Message(TALLIES, f"router-{router}", records[-1].value)])
     written.result()
+    return records
 
 
-def reads(journal: SqliteJournal) -> Iterator[list[Fetched]]:
-    """All records, in portions as the journal's consumer reads them."""
-    offset = 0
-    while records := journal.read(Partition(TALLIES, 0), offset, limit=2_000, max_bytes=2**22):
-        yield records
-        offset = records[-1].offset + 1
-
-
-def batches(journal: SqliteJournal) -> Iterator[list[Fetched]]:
+def batches(records: Sequence[Fetched]) -> Iterator[list[Fetched]]:
     """All records, in batches as the loader makes them under a backlog."""
     batch: list[Fetched] = []
     size = 0
-    for record in (record for records in reads(journal) for record in records):
+    for record in records:
         if batch and size + len(record.value) > Pace().batch:
             yield batch
             batch, size = [], 0
@@ -159,10 +165,10 @@ def batches(journal: SqliteJournal) -> Iterator[list[Fetched]]:
     yield batch
 
 
-def prebuilt(journal: SqliteJournal) -> list[Block]:
+def prebuilt(records: Sequence[Fetched]) -> list[Block]:
     blocks: list[Block] = []
     seen: dict[AgentKey, Sequences] = {}
-    for records in batches(journal):
-        blocks.append(build(Origin("bench", TALLIES, "t", 0), records, seen))
+    for batch in batches(records):
+        blocks.append(build(Origin("bench", TALLIES, "t", 0), batch, seen))
         seen |= blocks[-1].seen
     return blocks

@@ -1,10 +1,11 @@
-"""The two servers of the ingest bench, each in a process and on a core of its own.
+"""The servers of the benches `ingest` and `collect`, each in a process and on a core of its own.
 
-    python -m bench.servers forebay|bare PORT DIRECTORY
+    python -m bench.servers forebay|collect|bare PORT DIRECTORY
 
 `forebay` is the collector's routes on the embedded journal in DIRECTORY, fsync and all, and
-nothing else.  `bare` is the same server and framework: it reads the same body, decompresses and
-parses it in the same way, hashes it, and answers 200.  Both are stopped with SIGTERM.
+nothing else.  `collect` is `forebay collect`, whose Kafka the environment names.  `bare` is the same
+server and framework: it reads the same body, decompresses and parses it in the same way, hashes it,
+and answers 200.  All are stopped with SIGTERM.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from forebay.core import wire
 from forebay.core.record import TOPICS
 from forebay.journal.sqlite import SqliteJournal
 from forebay.serving import Address, serve
+from forebay.wiring import fleet
 
 COSMO_PATH = f"/wg.cosmo.graphqlmetrics.v1.GraphQLMetricsService/{cosmo.Call.AGGREGATED}"
 
@@ -59,6 +61,9 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if kind == "bare":
         asyncio.run(serve(bare(), address, started=lambda: None))
+        return
+    if kind == "collect":
+        fleet.collect(directory, address, started=lambda: None)
         return
     journal = SqliteJournal(directory / "journal.sqlite", TOPICS)
     collector = Collector(journal, SigningKeys.load(directory / "keys.json"), Limits())

@@ -6,7 +6,7 @@ Everything is drawn from seeded randomness, so that each run measures the same w
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from forebay.collector.protocols import cosmo_pb2 as pb
 from forebay.core.coordinate import Entry, Kind, field
 from forebay.core.histogram import bucket
 from forebay.core.shape import OperationType, Shape, content_hash, unique_entries
-from forebay.core.tally import Count
+from forebay.core.tally import Count, Tallies
 
 TYPES = 80
 LEAVES = ("id", "name", "title", "state", "price", "stock", "rating", "email", "city", "created", "updated", "url")
@@ -108,6 +108,15 @@ def durations(chance: random.Random, requests: int) -> dict[int, int]:
 
 def count(chance: random.Random, requests: int, errors: int = 0) -> Count:
     return requests, errors, durations(chance, requests)
+
+
+def tallies(chance: random.Random, shapes: Sequence[str], pick: Iterator[int], minute: int, rows: int) -> Tallies:
+    """So many, of one minute, as a router reports them: `pick` says which of the shapes is requested next."""
+    drawn: Tallies = {}
+    while len(drawn) < rows:
+        client = chance.choice(CLIENTS)
+        drawn[minute, SCHEMA_VERSION, shapes[next(pick)], *client, 200] = count(chance, chance.randint(1, 8))
+    return drawn
 
 
 def popular(chance: random.Random, among: int) -> Iterator[int]:

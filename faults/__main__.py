@@ -58,13 +58,17 @@ def _world(brokers: int, faults: list[Fault], number: int, seed: int) -> list[Tu
     print(f"{brokers} brokers, protocol {PROTOCOLS[brokers]}, in {folder}", flush=True)
     site = Site(folder, brokers)
     try:
-        run = Run(World(site, "forebay", PROTOCOLS[brokers]), seed, lambda line: print(line, flush=True))
+        run = Run(World(site, "forebay", PROTOCOLS[brokers]), seed, tell)
         turns = run.go(plan(faults, number, random.Random(f"{seed}/{brokers}")))
     finally:
         site.remove()
     if not (turns[-1].lost or turns[-1].doubled):
         shutil.rmtree(folder)
     return turns
+
+
+def tell(line: str) -> None:
+    print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
 
 
 if __name__ == "__main__":

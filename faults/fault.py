@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .world import World
 
-COLLECTORS, LOADERS, KAFKA, STORE = "collectors", "loaders", "kafka", "store"
-EVERYTHING = (COLLECTORS, LOADERS, KAFKA, STORE)
+COLLECTORS, LOADERS, KAFKA, STORE, TOPIC = "collectors", "loaders", "kafka", "store", "topic"
+EVERYTHING = (COLLECTORS, LOADERS, KAFKA, STORE, TOPIC)
 
-Loss = Counter[str]
-"""Requests of the current client that the fault must cost, by router."""
+Gone = dict[tuple[str, int], int]
+"""Reports that the fault took out of the journal before they were loaded: router and number → requests."""
 
-Inject = Callable[["World", random.Random], Loss | None]
+Inject = Callable[["World", random.Random], Gone | None]
 """Lasts until everything is up again.  Parameters are drawn from the generator, which the seed determines."""
 
 

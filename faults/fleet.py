@@ -20,6 +20,7 @@ from .member import Member, Mutation
 
 KEYS = "k1:" + "s" * 40
 YEAR = 365 * 86_400
+_asking = httpx.Client(timeout=60)  # to make one costs more than to ask
 
 
 class Fleet:
@@ -66,7 +67,7 @@ class Fleet:
 
 def ask(console: Member, question: str) -> Any:
     """An answer of the console's JSON API."""
-    return httpx.get(f"{console.url}/api/v1/{question}", timeout=60).raise_for_status().json()
+    return _asking.get(f"{console.url}/api/v1/{question}").raise_for_status().json()
 
 
 def loaded(console: Member) -> Any:

@@ -7,6 +7,7 @@ orders: a `Kill` at a step, a `Jump` of its clock, a `Full` disk.  Its clock is 
 
 from __future__ import annotations
 
+import http.client
 import os
 import resource
 import sys
@@ -17,8 +18,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from .pipeline import Kill, free_port, install, processes
 
@@ -120,10 +119,14 @@ class Member:
         return self.said
 
     def answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            httpx.get(f"{self.url}/health", timeout=5)
-        except httpx.HTTPError:
+            connection.request("GET", "/health")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
         return True
 
     @property

@@ -13,10 +13,11 @@ from typing import Any
 
 def forget_the_intent() -> None:
     """A commit no longer says which range is about to be inserted."""
-    from forebay.loader import intent, loop
+    from forebay.core import intent
+    from forebay.loader import loop
 
     told = intent.to_metadata
-    _patch(loop, "to_metadata", lambda topic_id, _, epoch: told(topic_id, None, epoch))
+    _patch(loop, "to_metadata", lambda topic_id, _, epoch, word: told(topic_id, None, epoch, word))
 
 
 def take_a_random_token() -> None:

@@ -19,17 +19,22 @@ from kafka.broker import Broker
 from kafka.local_kafka import free_ports
 
 from forebay.core.record import TALLIES, TOPICS
+from forebay.core.sequences import Sequences, from_text
+from forebay.errors import RetryLater
 from forebay.journal.kafka import KafkaJournal
 from forebay.settings import KafkaSettings
 from forebay.store.clickhouse import ClickHouse
+from forebay.store.port import Origin
+from forebay.wiring.fleet import PIPELINE
 
+from .fault import Gone
 from .fleet import Fleet, ask
 from .link import OFFSET_COMMIT, PRODUCE, Link
 from .load import Agent
 from .member import Member, Mutation
 
 ROUTERS = 24
-PAUSE = 0.2
+PAUSE = 0.3
 """Seconds between a router's reports."""
 
 SHORTENED = {
@@ -38,13 +43,14 @@ SHORTENED = {
     "FOREBAY_KAFKA_OPTIONS": json.dumps({"reconnect.backoff.max.ms": 500}),  # 10,000
     "FOREBAY_SPILL_AFTER": "1",  # 2
     "FOREBAY_SPILL_TOTAL_MIB": "1",  # 1,024
-    "FOREBAY_LOADER_LINGER": "0.1",  # 0.5
+    "FOREBAY_LOADER_LINGER": "0.3",  # 0.5
     "FOREBAY_LOADER_RETRY": "0.5",  # 30
 }
 STORE_TIMEOUT = 3
 """Seconds that a loader waits for ClickHouse's answer; 60 by default."""
 
 WITHIN = 60.0
+_publishing = httpx.Client(timeout=2)
 
 
 class Site:
@@ -94,13 +100,15 @@ class World:
         self.loaders = [self._member("load", self.commits) for _ in range(2)]
         self.spare = self._member("load", self.commits)  # joins and leaves
         self.spare.kill()
-        self.console = self.fleet.start("console")
-        self.store = ClickHouse(dsn)
+        patient = self.front.dsn(database)
+        self.console = self.fleet.start("console", FOREBAY_STORE_DSN=patient)
+        self.store = ClickHouse(patient)
         self.journal = KafkaJournal(KafkaSettings(brokers=self.broker.bootstrap), TOPICS)
         self.reports = [Link(collector.port).open() for collector in self.collectors]
         self.agents: list[Agent] = []
         self.poison = 0  # records that nobody can read, so far
         self.lost_records = 0  # that retention took, so far
+        self.gone: Gone = {}  # what of the journal was taken unread, so far
 
     def begin(self, client: str) -> None:
         """Let the routers report."""
@@ -123,15 +131,43 @@ class World:
 
     def landed(self, client: str) -> Counter[str]:
         """What the product answers: requests of this client by operation, and each router has its own."""
-        answer = ask(self.console, f"operations?client={client}&window=7d&limit=10000")
+        answer = self.ask(f"operations?client={client}&window=7d&limit=10000")
         return Counter({each["name"]: each["requests"] for each in answer["operations"]})
 
+    def lost(self) -> Gone:
+        """Of what was taken unread, what has not come another way either: it was sent more than once."""
+        held: dict[str, Sequences] = {}
+        for partition in self.journal.partitions(TALLIES) if self.gone else ():
+            origin = Origin(PIPELINE, TALLIES, self.journal.topic_id(TALLIES), partition.number)
+            held |= {agent: from_text(seen.after) for (_, _, agent), seen in self.store.seen(origin).items()}
+        return {
+            (agent, number): requests
+            for (agent, number), requests in self.gone.items()
+            if not any(low <= number <= high for low, high in held.get(agent, ()))
+        }
+
     def status(self) -> Any:
-        return ask(self.console, "status")
+        return self.ask("status")
+
+    def letters(self) -> int:
+        """Dead letters, as the product says."""
+        return sum(letter["letters"] for letter in self.status()["dead_letters"])
+
+    def ask(self, question: str) -> Any:
+        """An answer of the console, as soon as it has one."""
+        answer: Any = None
+
+        def answered() -> bool:
+            nonlocal answer
+            answer = ask(self.console, question)
+            return True
+
+        until(answered, f"an answer to {question}")
+        return answer
 
     def loaded(self) -> None:
         """Wait until nothing that is in the topics waits to be loaded."""
-        until(lambda: self.status()["lag_records"] == 0, "the backlog to be loaded")
+        until(lambda: self.status()["lag_records"] == 0, "the backlog to be loaded", every=0.2)
 
     def publish(self, number: int) -> None:
         """A schema of its own, past the links: something for the partitions that are mostly idle."""
@@ -139,7 +175,7 @@ class World:
         for collector in self.collectors:
             body = {"sdl": f"type Query {{ load: Int published{number}: Int }}"}
             try:
-                httpx.post(f"{collector.url}/v1/schemas", json=body, headers=headers, timeout=2)
+                _publishing.post(f"{collector.url}/v1/schemas", json=body, headers=headers)
             except httpx.HTTPError:
                 continue
 
@@ -184,15 +220,15 @@ class Stuck(AssertionError):
     """What had to come did not come in time."""
 
 
-def until(done: Callable[[], object], what: str, within: float = WITHIN) -> None:
+def until(done: Callable[[], object], what: str, within: float = WITHIN, every: float = 0.05) -> None:
     """Wait for it.  Who can't be asked at the moment is asked again."""
     deadline = time.monotonic() + within
     while True:
         try:
             if done():
                 return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, RetryLater):
             pass
         if time.monotonic() > deadline:
             raise Stuck(f"{within:.0f} s were not enough for {what}")
-        time.sleep(0.05)
+        time.sleep(every)

@@ -84,8 +84,9 @@ class World:
             store, self.journal, GROUP, self.pipeline, lambda: self.now, lambda: self._loader.progress
         )
 
-    def publish(self, sdl: str = SDL) -> None:
-        self._append(SCHEMAS, SchemaRecord(id=content_hash(sdl.encode()), sdl=sdl, **self._stamp()))
+    def publish(self, sdl: str = SDL, version: str = "") -> None:
+        """Requests run on version `v1`."""
+        self._append(SCHEMAS, SchemaRecord(id=version or content_hash(sdl.encode()), sdl=sdl, **self._stamp()))
 
     def shape(self, document: str, variables: Mapping[str, Any] | None = None) -> Shape:
         return self._extractor.operation(document).shape(variables)

@@ -13,12 +13,12 @@ from ..world import STORE_TIMEOUT, World
 TOO_MANY_PARTS, OUT_OF_MEMORY, READ_ONLY = 252, 241, 242
 
 
-@fault("ClickHouse cut before it executes", STORE, share=3)
+@fault("ClickHouse cut before it executes", STORE, share=5)
 def cut_before(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.CUT_BEFORE, 0, chance.randint(1, 2))
 
 
-@fault("ClickHouse answers 5xx", STORE, share=3)
+@fault("ClickHouse answers 5xx", STORE, share=5)
 def answers_5xx(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.STATUS, chance.choice([500, 502, 503, 504]), chance.randint(1, 2))
 
@@ -28,7 +28,7 @@ def too_many_parts(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.EXCEPTION, TOO_MANY_PARTS, 1)
 
 
-@fault("ClickHouse has no memory", STORE, share=3)
+@fault("ClickHouse has no memory", STORE, share=5)
 def out_of_memory(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.EXCEPTION, OUT_OF_MEMORY, 1)
 
@@ -39,7 +39,7 @@ def read_only(world: World, chance: random.Random) -> None:
         time.sleep(chance.uniform(0.5, 2))
 
 
-@fault("ClickHouse is slow", STORE, share=3)
+@fault("ClickHouse is slow", STORE, share=5)
 def slow(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.SLOW, chance.uniform(0.3, 1.5), chance.randint(1, 3))
 

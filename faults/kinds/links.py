@@ -21,21 +21,21 @@ def lose(links: list[Link], answers: int) -> None:
         link.lose(0)
 
 
-@fault("acknowledgement lost: collector to router", COLLECTORS, share=5)
+@fault("acknowledgement lost: collector to router", COLLECTORS, share=12)
 def collector_to_router(world: World, chance: random.Random) -> None:
     lose(world.reports, chance.randint(1, 20))
 
 
-@fault("acknowledgement lost: Kafka to collector", KAFKA, share=5)
+@fault("acknowledgement lost: Kafka to collector", KAFKA, share=12)
 def kafka_to_collector(world: World, chance: random.Random) -> None:
     lose(world.appends, chance.randint(1, 3))
 
 
-@fault("acknowledgement lost: Kafka to loader", LOADERS, share=5)
+@fault("acknowledgement lost: Kafka to loader", LOADERS, share=12)
 def kafka_to_loader(world: World, chance: random.Random) -> None:
     lose(world.commits, chance.randint(1, 3))
 
 
-@fault("acknowledgement lost: ClickHouse to loader", STORE, share=5)
+@fault("acknowledgement lost: ClickHouse to loader", STORE, share=12)
 def clickhouse_to_loader(world: World, chance: random.Random) -> None:
     world.fail_inserts(Kind.CUT_AFTER, 0, chance.randint(1, 2))

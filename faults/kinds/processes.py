@@ -55,7 +55,7 @@ def _of_collectors(step: str, number: signal.Signals) -> None:
 
 
 def _of_spilling(step: str, number: signal.Signals) -> None:
-    @fault(f"collector {_befallen(number)} at {step}", COLLECTORS, KAFKA)
+    @fault(f"collector {_befallen(number)} at {step}", COLLECTORS, KAFKA, share=1)
     def inject(world: World, chance: random.Random) -> None:
         victim, kill = chance.choice(world.collectors), Kill(step, 1, number)
         pause = chance.uniform(0, 0.3) if number == signal.SIGKILL else chance.uniform(0.5, 2.5)
@@ -72,15 +72,18 @@ def _of_spilling(step: str, number: signal.Signals) -> None:
 
 
 def _of_loaders(step: str, number: signal.Signals) -> None:
-    @fault(f"loader {_befallen(number)} at {step}", LOADERS, share=3)
+    @fault(f"loader {_befallen(number)} at {step}", LOADERS)
     def inject(world: World, chance: random.Random) -> None:
-        numbers = iter(range(chance.randrange(2**32), 2**33))
+        due = time.monotonic()
 
         def provoke() -> None:
-            if step == "loader.confirmed":  # which happens only to a partition that has nothing more
-                world.publish(next(numbers))
+            nonlocal due
+            if step == "loader.confirmed" and time.monotonic() >= due:  # it befalls what has nothing more to load
+                world.publish(chance.randrange(2**32))
+                due = time.monotonic() + 2
 
-        strike(world.loaders, Kill(step, chance.randint(1, 3), number), _pause(number, chance), provoke)
+        nth = 1 if step == "loader.confirmed" else chance.randint(1, 3)
+        strike(world.loaders, Kill(step, nth, number), _pause(number, chance), provoke)
 
 
 def _befallen(number: signal.Signals) -> str:

@@ -4,61 +4,41 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from forebay.core.record import TALLIES, Report, decode
-from forebay.journal.port import Fetched, Message, Partition
+from forebay.journal.port import Message, Partition
 from forebay.store.port import Origin
 from forebay.wiring.fleet import PIPELINE
 from forebay.wiring.loading import GROUP
 
-from ..fault import EVERYTHING, Loss, fault
+from ..fault import EVERYTHING, KAFKA, TOPIC, Gone, fault
 from ..world import World, until
 
 
-@fault("poison record", share=3)
+@fault("poison record", TOPIC, KAFKA, share=6)
 def poison(world: World, chance: random.Random) -> None:
     raw = chance.choice([b"\xff\xfe", b"{", b'{"record":"tallies","v":1}', chance.randbytes(40)])
     world.journal.append([Message(TALLIES, str(chance.random()), raw)]).result()
     world.poison += 1
-
-
-def _unloaded(world: World, partition: Partition) -> int:
-    """The first offset that is not in the store."""
-    committed = world.journal.committed(GROUP, partition)
-    origin = Origin(PIPELINE, partition.topic, world.journal.topic_id(partition.topic), partition.number)
-    return max(committed.offset if committed else 0, world.store.loaded(origin))
-
-
-def _requests(records: list[Fetched]) -> Loss:
-    """By the router that sent them."""
-    lost: Loss = Counter()
-    for record in records:
-        report = decode(record.value)
-        assert isinstance(report, Report)
-        lost[report.agent] += sum(report.requests)
-    return lost
+    until(lambda: world.letters() == world.poison, "the poison to be put aside")
 
 
 @fault("retention overtakes a stopped loader", *EVERYTHING, share=1)
-def retention(world: World, chance: random.Random) -> Loss:
-    for loader in world.loaders:
-        loader.kill()
-    time.sleep(chance.uniform(1, 2))
-    lost: Loss = Counter()
-    for partition in world.journal.partitions(TALLIES):
-        first, end = _unloaded(world, partition), world.journal.bounds(partition).high
-        below = chance.randint(first, end)
-        gone = [record for record in world.journal.read(partition, first, below - first) if record.offset < below]
-        assert len(gone) == below - first
-        if below > first:
-            world.broker.trim(TALLIES, below, partition.number)
-        lost += _requests(gone)
-        world.lost_records += len(gone)
-    for loader in world.loaders:
-        loader.start()
+def retention(world: World, chance: random.Random) -> Gone:
+    gone: Gone = {}
+    with stopped_loaders(world):
+        time.sleep(chance.uniform(1, 2))
+        for partition in world.journal.partitions(TALLIES):
+            first, end = unloaded(world, partition)
+            below = chance.randint(first, end)
+            gone |= reports(world, partition, first, below)
+            if below > first:
+                world.broker.trim(TALLIES, below, partition.number)
+            world.lost_records += below - first
     until(lambda: world.status()["lost_records"] == world.lost_records, "the loss to be shown")
-    return lost
+    return gone
 
 
 @fault("topic recreated, all of it was loaded", *EVERYTHING, share=1)
@@ -68,3 +48,47 @@ def recreated(world: World, chance: random.Random) -> None:
     world.loaded()
     world.recreate()
     world.release_appends()
+
+
+@fault("topic recreated, and some of it was not loaded", *EVERYTHING, share=1)
+def recreated_unread(world: World, chance: random.Random) -> Gone:
+    gone: Gone = {}
+    with stopped_loaders(world):
+        time.sleep(chance.uniform(0.5, 2))
+        world.hold_appends()
+        time.sleep(0.5)
+        for partition in world.journal.partitions(TALLIES):
+            gone |= reports(world, partition, *unloaded(world, partition))
+        world.recreate()
+    world.release_appends()
+    return gone
+
+
+@contextmanager
+def stopped_loaders(world: World) -> Iterator[None]:
+    """None loads, as after a crash."""
+    for loader in world.loaders:
+        loader.kill()
+    yield
+    for loader in world.loaders:
+        loader.start()
+
+
+def unloaded(world: World, partition: Partition) -> tuple[int, int]:
+    """Offsets from the first that is not in the store up to the end."""
+    committed = world.journal.committed(GROUP, partition)
+    origin = Origin(PIPELINE, partition.topic, world.journal.topic_id(partition.topic), partition.number)
+    first = max(committed.offset if committed else 0, world.store.loaded(origin))
+    return first, world.journal.bounds(partition).high
+
+
+def reports(world: World, partition: Partition, first: int, end: int) -> Gone:
+    """Those in a range of the log."""
+    found: Gone = {}
+    while first < end:
+        for record in world.journal.read(partition, first, end - first):
+            report = decode(record.value)
+            assert isinstance(report, Report)
+            found[report.agent, report.sequence] = sum(report.requests)
+            first = record.offset + 1
+    return found

@@ -13,8 +13,8 @@ import platformdirs
 
 from .errors import Stop
 
-LAYOUT = "forebay data directory, layout 2\n"
-EARLIER = ("forebay data directory, layout 1\n",)
+LAYOUT = "forebay data directory, layout 3\n"
+EARLIER = tuple(f"forebay data directory, layout {number}\n" for number in (1, 2))
 """Of before the first release; nothing reads them any more."""
 MARKER = "FOREBAY"
 MINIMUM_FREE = 64 * 2**20

@@ -16,6 +16,9 @@ SPILLED = Counter("forebay_spilled", "Reports acknowledged from the collector's 
 SPILL_RECORDS = Gauge("forebay_spill_records", "Reports in the spill that the journal has not confirmed")
 SPILL_BYTES = Gauge("forebay_spill_bytes", "Bytes of the spill on disk, damaged files left out")
 SPILL_AGE = Gauge("forebay_spill_oldest_seconds", "Age of the oldest report in the spill")
+SPILL_REFUSED = Counter(
+    "forebay_spill_refused", "Reports of the spill that the journal refuses, kept until the next start"
+)
 SPILL_DAMAGED = Counter("forebay_spill_damaged_bytes", "Bytes of the spill that were durable and can't be read")
 
 LAG_RECORDS = Gauge("forebay_lag_records", "Records in the journal that are not in the store", ["topic", "partition"])

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from forebay.errors import RetryLater
-from forebay.journal.port import Appender, Message
+from forebay.errors import RejectRecord, RetryLater
+from forebay.journal.port import TOO_LARGE, Appender, Message
 
+LARGE = 1_000
 MOODS = ("well", "away", "unknown", "mute", "lost", "slow")
 
 
@@ -22,6 +23,8 @@ class Ailing:
     mute     keeps it and says so when it is in another mood again
     lost     keeps nothing and says so when it is in another mood again
     slow     keeps it and says so after `delay` seconds
+    strict   refuses what is larger than LARGE, with what was sent together with it
+    unsure   the same, and calls it the fault of a batch
     """
 
     def __init__(self, journal: Appender, mood: Callable[[], str], delay: float = 0.3) -> None:
@@ -39,13 +42,20 @@ class Ailing:
         self.unanswered += size
         self.most_unanswered = max(self.most_unanswered, self.unanswered)
         answer.add_done_callback(lambda _: self._answered(size))
-        if mood not in ("away", "lost"):
+        if mood in ("strict", "unsure"):
+            large = any(len(message.value) > LARGE for message in messages)
+            mood = mood if large else "well"
+        if mood not in ("away", "lost", "strict", "unsure"):
             kept = self._journal.append(messages)
         match mood:
             case "well":
                 kept.add_done_callback(lambda _: answer.set_result(None))
             case "unknown":
                 kept.add_done_callback(lambda _: answer.set_exception(RetryLater("nobody knows")))
+            case "strict":
+                answer.set_exception(RejectRecord(TOO_LARGE, "never"))
+            case "unsure":
+                answer.set_exception(RetryLater("a batch is too large", reason=TOO_LARGE))
             case "away":
                 answer.set_exception(RetryLater("away"))
             case "slow":

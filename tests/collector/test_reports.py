@@ -206,4 +206,7 @@ def test_a_schema_is_published_if_it_builds_and_refused_with_its_place_if_not(se
         answer = server.post("/v1/schemas", msgspec.json.encode({"sdl": sdl}), graph)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_schema"), sdl
     assert "line 1, column 17" in server.post("/v1/schemas", b'{"sdl": "type Query { a: }"}', graph).text
+    several = server.post("/v1/schemas", b'{"sdl": "type Query { a: Foo }\\ntype X { b: Bar }"}', graph).json()
+    places = [problem.partition("(")[2] for problem in several["problems"]]
+    assert places == ["line 1, column 17)", "line 2, column 13)"]
     assert len(server.records(graph, SCHEMAS)) == 1

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collector.ailing import MOODS, Ailing
+from collector.ailing import LARGE, MOODS, Ailing
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kafka.broker import Broker
 
 from forebay.collector.drain import BATCH_BYTES, WINDOW_BYTES
 from forebay.collector.spill import Mode, Spill
 from forebay.errors import RetryLater, Stop
+from forebay.journal.kafka import KafkaJournal
 from forebay.journal.port import Message, Partition
 from forebay.journal.sqlite import SqliteJournal
 
@@ -252,6 +255,78 @@ def test_a_damaged_record_is_counted_and_put_aside_and_its_neighbours_go_on(tmp_
     assert len(bay.stored()) == 19
     assert bay.files() == [path.with_suffix(".damaged").name]
     bay.close()
+
+
+@pytest.mark.parametrize("mood", ["strict", "unsure"])
+def test_what_the_journal_never_takes_is_put_aside_alone_and_tried_again_at_the_next_start(
+    tmp_path: Path, mood: str
+) -> None:
+    bay = Bay(tmp_path, mood="away", options={"total_bytes": 20_000})
+    for number in range(40):
+        bay.acknowledged(number, size=3 * LARGE if number in (7, 8, 30) else 10)
+    bay.mood = mood
+    bay.settle()
+    assert set(bay.stored()) == set(range(40)) - {7, 8, 30}
+    [file] = bay.files()
+    assert file.endswith(".refused")
+    assert "refuses 3 reports" in bay.spill.trouble
+    assert bay.spill.close(within=0).refused == 3
+    bay.start()
+    bay.settle()
+    assert bay.files() == [file], "still refused"
+    bay.spill.close(within=0)
+    bay.mood = "well"
+    bay.start()
+    bay.settle()
+    assert set(bay.stored()) == set(range(40))
+    assert (bay.files(), bay.spill.trouble) == ([], "")
+    bay.close()
+
+
+def test_what_is_put_aside_counts_towards_the_spills_bound(tmp_path: Path) -> None:
+    bay = Bay(tmp_path, mood="unsure", options={"total_bytes": 10_000})
+    bay.acknowledged(0, 1, 2, size=3 * LARGE)
+    bay.settle()
+    [refused] = bay.append(3, size=3 * LARGE)
+    exc = refused.exception(timeout=30)
+    assert isinstance(exc, RetryLater)
+    assert exc.reason == "spill_full"
+    bay.acknowledged(4)
+    bay.close()
+
+
+def test_on_kafka_a_limit_that_was_lowered_holds_up_nothing_but_what_is_beyond_it(
+    broker: Broker, tmp_path: Path
+) -> None:
+    topic = broker.topic("limited")
+    journal = KafkaJournal(broker.settings(delivery=2.0), [topic])
+    values = [
+        b"%d %s" % (number, random.randbytes(20_000 if number == 5 else 10).hex().encode()) for number in range(12)
+    ]
+
+    def limit(size: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        broker.admin.incremental_alter_configs([resource])[resource].result()
+
+    def arrived(count: int) -> set[bytes]:
+        deadline = time.monotonic() + 60
+        while len(found := {each.value for each in journal.read(Partition(topic, 0), 0, 1_000)}) < count:
+            assert time.monotonic() < deadline, len(found)
+            time.sleep(0.1)
+        return found
+
+    limit(10_000)
+    spill = Spill(journal, tmp_path / "spill", after=1)
+    futures = [spill.append([Message(topic, "k", value)]) for value in values]
+    assert [future.result(timeout=30) for future in futures] == [None] * 12
+    assert arrived(11) == {value for value in values if len(value) < 10_000}
+    assert spill.close().refused == 1
+    limit(100_000)
+    spill = Spill(journal, tmp_path / "spill", after=1)
+    assert arrived(12) == set(values)
+    assert (spill.close().refused, list((tmp_path / "spill").glob("*.refused"))) == (0, [])
+    journal.close()
 
 
 def test_draining_holds_no_more_than_its_window_in_memory(tmp_path: Path) -> None:

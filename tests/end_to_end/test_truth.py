@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,3 +100,41 @@ def test_a_client_is_shown_exactly_what_its_operation_uses(pipeline: Pipeline, s
             (each["kind"], each["coordinate"]) for each in case["expected"]["coordinates"] if not each.get("null")
         }
         assert certain <= shown, case["name"]
+
+
+def test_the_command_line_checks_marks_and_prints_what_continuous_integration_reads(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    number = next(number for number, case in enumerate(CASES) if case["name"] == "a field that became a list")
+    old, new = tmp_path / "old.graphql", tmp_path / "new.graphql"
+    old.write_text(CASES[number]["old"])
+    new.write_text(CASES[number]["new"])
+
+    def forebay(*arguments: str) -> tuple[int, str]:
+        where = ("--url", pipeline.url, "--graph", f"acme/case{number}")
+        result = subprocess.run(
+            [sys.executable, "-m", "forebay", *arguments, *where], capture_output=True, text=True, timeout=60
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    check = ("check", "--schema", str(new), "--against", str(old), "--window", "1d")
+    code, text = forebay(*check, "--format", "json")
+    [change] = json.loads(text)["changes"]
+    [operation] = change["operations"]
+    assert code == 1
+    assert forebay(*check, "--format", "markdown")[1].startswith("## ❌")
+    assert "::error file=" in forebay(*check, "--format", "github")[1]
+    assert 'failures="1"' in forebay(*check, "--format", "junit")[1]
+    assert forebay(*check, "--exclude-client", "client0")[0] == 0
+    assert forebay(*check, "--min-requests", "2")[0] == 0
+    for made, code in (("add", 0), ("revoke", 1)):
+        marked = ("marks", made, change["id"], operation["operation"], "--reason", "they know", "--author", "ann")
+        assert forebay(*marked)[0] == 0
+        assert forebay(*check)[0] == code
+    assert "they know" in forebay("marks", "list")[1]
+    assert forebay("check", "--schema", str(old))[0] == 0
+    assert forebay("check", "--schema", str(old), "--window", "forever")[0] == 2
+    assert forebay("marks", "revoke", "x", "y", "--reason", "z", "--author", "ann")[0] == 2
+    new.write_text("type Query { a: Foo }\ntype X { b: Bar }")
+    code, text = forebay("check", "--schema", str(new))
+    assert (code, text.count("line ")) == (2, 2), text

@@ -18,6 +18,10 @@ from faults.run import Run, each
 from faults.world import Site, World
 
 ATTEMPTS = 5
+OF_THREE = (
+    *("acknowledgement lost", "broker of three", "Kafka hangs", "loader joins", "poison", "topic recreated, all"),
+    *("loader killed at loader.inserted", "loader frozen at loader.inserted"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +37,20 @@ def test_every_kind_of_fault_on_one_broker_loses_nothing_and_doubles_nothing(sit
 
 
 @pytest.mark.timeout(600)
-def test_every_fault_of_kafka_on_three_brokers_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_faults_on_three_brokers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, brokers=3)
     try:
-        exact(site, "consumer", [fault for fault in ALL if 3 in fault.brokers and "kafka" in fault.touches])
+        exact(site, "consumer", [fault for fault in ALL if fault.name.startswith(OF_THREE)])
     finally:
         site.remove()
 
 
 def exact(site: Site, protocol: str, faults: list[Fault]) -> None:
     seed = random.randrange(2**32)
-    told = [f"seed {seed}"]
-    run = Run(World(site, "whole", protocol), seed, told.append)
+    print(f"seed {seed}")
+    run = Run(World(site, "whole", protocol), seed, print)
     turns = run.go(each(faults, random.Random(seed)))
-    assert run.exact, "\n".join(told)
+    assert run.exact
     assert {fault.name for turn in turns for fault in turn.faults} == {fault.name for fault in faults}
 
 

@@ -83,6 +83,19 @@ def test_an_unknown_coordinate_is_no_error_and_the_nearest_are_offered(world: Wo
     assert answer.suggestions[0] == "User.email"
 
 
+def test_a_coordinate_of_the_schema_that_traffic_ran_on_is_known_whatever_is_published_since(world: World) -> None:
+    world.publish(SDL, version="v1")
+    world.load()
+    world.now += 1
+    world.publish(SDL.replace("  email: String\n", ""))
+    world.start()
+    world.request("{ users { email } }")
+    world.load()
+    answer = world.ask().clients_of("User.email")
+    assert (answer.known, answer.requests) == (True, 1)
+    assert world.ask().clients_of("User.mail").known is False
+
+
 def test_without_a_published_schema_nobody_knows_whether_a_coordinate_exists(world: World) -> None:
     world.request(PROFILE)
     world.load()

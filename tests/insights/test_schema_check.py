@@ -9,8 +9,8 @@ from world import SDL, World
 
 from forebay.core.shape import OperationType, Shape
 from forebay.insights.answers import Verdict
+from forebay.insights.check_answers import Check, CheckedChange, Outcome
 from forebay.insights.mistakes import BadQuestion, BadSchema
-from forebay.insights.schema_check import Check, CheckedChange, Outcome
 from forebay.store.clickhouse import ClickHouse
 
 PROFILE = "query Profile($id: ID!) { user(id: $id) { id email } }"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -110,6 +111,31 @@ def test_each_trouble_of_the_store_has_its_word_and_what_waits_is_told_all_the_s
     assert told(status, "forebay_lag_records", topic="forebay.tallies", partition="0") == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "state"), [(242, State.READ_ONLY), (241, State.OUT_OF_MEMORY), (252, State.TOO_MANY_PARTS)]
+)
+def test_a_trouble_that_only_inserts_meet_is_known_from_the_loader_that_meets_it(
+    served: World, front: Front, monkeypatch: pytest.MonkeyPatch, code: int, state: State
+) -> None:
+    """On a fleet the console never inserts, and the loader is another process: its word stands in the journal."""
+    monkeypatch.setattr("forebay.loader.loop.SAY_EVERY", 0.0)
+    with front.faulty(Kind.EXCEPTION, code, times=None):
+        for _ in range(3):
+            with contextlib.suppress(RetryLater):
+                served.load()
+        elsewhere = ClickHouse(front.dsn(served.store.database))
+        served.rehouse(elsewhere)
+        status = served.insights.status()
+    assert status.condition.state == state
+    assert "failures in a row" in status.condition.sentence
+    assert status.dead_letters is not None
+    assert status.loaders
+    assert (status.loaders[0].loader, status.loaders[0].trouble) == ("loader", state)
+    served.load()
+    assert served.insights.status().condition.state == State.OK
+    elsewhere.close()
+
+
 def test_what_a_store_in_trouble_does_not_say_is_unknown_rather_than_nothing(served: World) -> None:
     well = served.insights.status()
     assert told(well, "forebay_store_dead_letters", topic="forebay.tallies", reason="undecodable") == 1
@@ -125,7 +151,7 @@ def test_a_store_that_hangs_does_not_make_who_asks_hang(served: World, front: Fr
     patient = ClickHouse(front.dsn(served.store.database))
     with front.faulty(Kind.SLOW, 3, inserts=False):
         began = time.monotonic()
-        condition, contents = stored(patient, list, None, patience=0.2)
+        condition, contents = stored(patient, list, None)(0.2)
         assert time.monotonic() - began < 2
     assert (condition.state, contents) == (State.SLOW, None)
     assert "has not answered within" in condition.sentence
@@ -139,7 +165,7 @@ def test_without_the_journal_status_says_so_and_answers_what_the_store_knows(ser
     with pytest.raises(RetryLater):  # "unused" can't be said without knowing how fresh the store is
         insights.ask(served.scope)
     journal.close()
-    assert "Kafka could not describe the topic" in status.journal_trouble
+    assert "Kafka could not " in status.journal_trouble
     assert (status.lag_records, status.loss_in, status.journal, status.complete_up_to) == (None,) * 4
     assert status.condition.state == State.OK
     assert status.dead_letters is not None

@@ -49,6 +49,17 @@ def test_records_that_wait_are_no_difference(alone: World) -> None:
     assert verified(alone).ok
 
 
+def test_numbers_that_an_agent_skipped_are_counted_as_missing_until_they_come(alone: World) -> None:
+    for sequence in (1, 2, 5, 9):
+        alone.request(QUERY, sequence=sequence)
+        alone.load()
+    answer = verified(alone)
+    assert (answer.ok, answer.compared["missing_reports"]) == (True, 2 + 3)
+    alone.request(QUERY, sequence=4)
+    alone.load()
+    assert verified(alone).compared["missing_reports"] == 1 + 3
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from itertools import count
 
 import pytest
@@ -193,3 +193,20 @@ def test_a_commit_waits_for_its_broker_to_come_back(broker: Broker, open_journal
     resume.join()
     assert journal.committed(topic, told.partition) == Commit(3, "m")
     follower.consumer.close()
+
+
+def test_what_a_recreated_topic_holds_is_read_though_its_leader_began_anew(broker: Broker, open_journal: Open) -> None:
+    """Left alone, librdkafka takes the new topic's leader, whose epoch is lower, for old news, and waits for ever."""
+    topic = broker.topic()
+    journal = begun(open_journal(topic), topic)
+    there = Partition(topic, 0)
+    broker.cluster.kill(1)
+    broker.cluster.start(1)
+    broker.ready(topic, 1)
+    assert journal.read(there, 0, 1)
+    broker.delete(topic)
+    broker.create(topic)
+    begun(journal, topic)
+    with suppress(RetryLater):
+        journal.read(there, 0, 1)
+    assert journal.read(there, 0, 1)

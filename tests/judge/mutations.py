@@ -65,7 +65,7 @@ class Mutator:
                 related |= {n for n, t in self.model.types.items() if t.kind != "union" and related & set(t.names)}
             family = [
                 self.model.types[each].fields[inner]
-                for each in related
+                for each in sorted(related)
                 if each in self.model.types and inner in self.model.types[each].fields
             ]
         return type_, inner, family

@@ -96,7 +96,7 @@ class Writer:
         for each in self.schema.type_map.values():
             if is_abstract_type(each) and set(self.schema.get_possible_types(each)) & possible:
                 found.append(each)
-        return [*found, *possible]
+        return [*found, *sorted(possible, key=str)]  # not in the order of a set, which no seed decides
 
     def _given(self, args: dict[str, Any]) -> str:
         texts = [

@@ -55,6 +55,19 @@ def test_an_operation_that_ran_on_another_schema_than_the_old_one_is_judged_by_w
     assert answer(old, removed, shape).exit_code == 1
 
 
+def test_an_input_that_was_opaque_where_it_ran_is_unknown() -> None:
+    """Its entries could not say what it held."""
+    sdl = "scalar S input In { a: Int } input F { x: In } type Query { q(f: F): Int }"
+    ran = build(sdl.replace("x: In", "x: S"), "old schema")
+    old, new = build(sdl, "old schema"), build(sdl.replace("a: Int", "a: Int b: Int!"), "new schema")
+    operation = Extractor(ran).operation("query ($f: F) { q(f: $f) }")
+    given, null = operation.shape({"f": {"x": {"a": 1}}}), operation.shape({"f": {}})
+    request = Request("query ($f: F) { q(f: $f) }", {"f": {"x": {"a": 1}}})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, given).exit_code == 3
+    assert answer(old, new, null).exit_code == 0
+
+
 def test_a_document_too_large_to_be_walked_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forebay.insights.conditions.MAX_STEPS", 2)
     sdl = "interface N { a: Int } type X implements N { a: Int } type Query { n: N x: X }"

@@ -14,19 +14,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killed import LOADER_STEPS, Killed, kill_at
+from loader.ailing_store import Ailing
 from reports import message, report
 
+from forebay.core.intent import Range, Word, from_metadata, to_metadata, topic_id_in, word_in
 from forebay.core.record import TALLIES, TOPICS
-from forebay.errors import Stop
+from forebay.errors import RetryLater, Stop
 from forebay.journal.port import Message, Partition
 from forebay.journal.sqlite import SqliteJournal
-from forebay.loader.intent import Range, from_metadata, to_metadata, topic_id_in
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
 from forebay.steps import on_step
 from forebay.store.port import Store
 
 GROUP = "loaders"
+WORD = Word(1_795_000_000, "host:1", "out_of_memory", "pauses 4 s after 2 failures in a row, the latest: out of memory")
 runs = itertools.count()
 
 
@@ -154,7 +156,7 @@ def test_what_retention_took_unread_is_counted_exactly_once_and_the_rest_is_load
 ) -> None:
     org = f"overtaken-{step}"
     journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
-    journal.commit(GROUP, Partition(TALLIES, 0), 0, to_metadata(journal.topic_id(TALLIES), None, 0))
+    journal.commit(GROUP, Partition(TALLIES, 0), 0, to_metadata(journal.topic_id(TALLIES), None, 0, WORD))
     overtaken(journal, org, below=4)
     if step:
         kill_at(step, 1)
@@ -227,10 +229,68 @@ def test_a_loader_that_slept_before_its_insert_first_asks_whose_the_partition_is
     journal.close()
 
 
+def test_while_inserts_fail_the_commit_is_made_again_as_it_is_for_its_word(store: Store, tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
+    partition, topic_id = Partition(TALLIES, 0), journal.topic_id(TALLIES)
+    time_of = {"now": 0.0}
+    received = int(time.time() * 1000)
+    for sequence in range(1, 4):
+        journal.append([message(report("telling", "a", sequence, requests=sequence, received=received))]).result()
+    ailing = Ailing(store, ["read_only"] * 4)
+    consumer = journal.consumer(GROUP, TOPICS)
+
+    def wall() -> float:
+        return 1_795_000_000 + time_of["now"]
+
+    loader = Loader(consumer, ailing, "telling", Pace(), lambda: time_of["now"], name="här 1", wall=wall)
+    words: list[Word] = []
+    while not ailing.tokens:
+        time_of["now"] += 1.0
+        with contextlib.suppress(RetryLater):
+            loader.step()
+        commit = journal.committed(GROUP, partition)
+        if commit and not ailing.tokens:
+            assert (commit.offset, from_metadata(commit.metadata, topic_id, 0)) == (0, Range(0, 3))
+            word = word_in(commit.metadata)
+            assert word
+            if word not in words:
+                words.append(word)
+            # What comes in meanwhile changes nothing of what is declared.
+            journal.append([message(report("telling", "b", len(words), received=received))]).result()
+    assert [word.trouble for word in words][:2] == ["", "read_only"]
+    assert {word.loader for word in words} == {"h?r_1"}
+    assert words[-1].pace.startswith("pauses ")
+    assert all(after.at - before.at >= 5 for before, after in itertools.pairwise(words))
+    loader.drain()
+    last = journal.committed(GROUP, partition)
+    assert last
+    assert word_in(last.metadata) == Word(int(wall()), "h?r_1", "", "at most one insert in 0.5 s: all is well")
+    assert landed(store, "telling")["traffic"] == sum(range(1, 4)) + len(words)
+    journal.close()
+
+
+@given(st.text(), st.text(), st.text(), st.integers(0, 2**40))
+def test_whatever_a_loader_says_its_intent_is_read_back(name: str, trouble: str, pace: str, at: int) -> None:
+    text = to_metadata("topic-id", Range(5, 9), 2, Word(at, name, trouble, pace))
+    assert len(text) < 1_000
+    assert text.isascii()
+    assert text.isprintable()
+    assert from_metadata(text, "topic-id", 2) == Range(5, 9)
+    word = word_in(text)
+    assert word
+    assert word.at == at
+
+
+def test_a_commit_of_before_loaders_had_a_word_is_read_as_ever() -> None:
+    text = "v1 topic-id 5-9 2 bba69fa9"
+    assert from_metadata(text, "topic-id", 2) == Range(5, 9)
+    assert (topic_id_in(text), word_in(text)) == ("topic-id", None)
+
+
 def test_an_intent_is_read_back_exactly_and_anything_else_is_refused() -> None:
-    text = to_metadata("topic-id", Range(5, 9), epoch=2)
+    text = to_metadata("topic-id", Range(5, 9), epoch=2, word=WORD)
     assert from_metadata(text + "\0", "topic-id", 2) == Range(5, 9)
-    assert from_metadata(to_metadata("topic-id", None, 0), "topic-id", 0) is None
+    assert from_metadata(to_metadata("topic-id", None, 0, WORD), "topic-id", 0) is None
     assert topic_id_in(text) == "topic-id"
     for bad in ("", "hello", text[:-1] + "x", text.replace("5-9", "5-8"), text + " trailing"):
         with pytest.raises(Stop, match="not written by Forebay"):

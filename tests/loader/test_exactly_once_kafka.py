@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 from kafka.broker import Broker
 from killed import LOADER_STEPS, Killed, kill_at
+from loader.ailing_store import Ailing
 from reports import message, report
 
+from forebay.core.intent import word_in
 from forebay.core.record import TALLIES
 from forebay.errors import RetryLater
 from forebay.journal.kafka import KafkaJournal
@@ -102,8 +104,15 @@ def test_killed_at_each_step_the_next_loader_goes_on_exactly(store: Store, log: 
     assert landed(store, org) == {len(LOADER_STEPS) * sum(range(1, REPORTS + 1))}
 
 
-def test_while_partitions_move_between_loaders_nothing_is_lost_or_doubled(store: Store, log: Log) -> None:
+@pytest.mark.parametrize("failures", [0, 12])
+def test_while_partitions_move_between_loaders_nothing_is_lost_or_doubled(
+    store: Store, log: Log, failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while inserts fail, and loaders make their commits again at each step to say so."""
+    monkeypatch.setattr("forebay.loader.loop.SAY_EVERY", 0.0)
+    store = Ailing(store, [""] * 20 + ["out_of_memory"] * failures)
     org = f"moving-{log.group}"
+    troubles = set()
     agents = [f"agent-{number}" for number in range(6)]
     loaders = [log.loader(store)]
     steps = itertools.cycle(LOADER_STEPS)
@@ -125,9 +134,12 @@ def test_while_partitions_move_between_loaders_nothing_is_lost_or_doubled(store:
                 log.consumers[place].close()
                 loaders[place] = log.loader(store)
                 log.consumers[place] = log.consumers.pop()
+        commits = [log.journal.committed(log.group, where) for where in log.journal.partitions(TALLIES)]
+        troubles |= {word.trouble for commit in commits if commit and (word := word_in(commit.metadata))}
         time.sleep(0.03)
     on_step(None)
     log.load(*loaders)
+    assert ("out_of_memory" in troubles) == bool(failures)
     assert landed(store, org) == {len(agents) * sum(range(1, rounds + 1))}
 
 

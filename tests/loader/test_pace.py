@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from loader.ailing_store import Ailing
 from reports import message, report
 
 from forebay.core.record import TALLIES, TOPICS
@@ -16,53 +15,9 @@ from forebay.errors import RetryLater
 from forebay.journal.sqlite import SqliteJournal
 from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
-from forebay.store.condition import Condition
-from forebay.store.port import AgentKey, Origin, Row, Seen, Store
-from forebay.store.window import EMBEDDED, Window
+from forebay.store.port import Store
 
 MIB = 2**20
-
-
-class Ailing:
-    """The real store, with failures and parts that a test prescribes."""
-
-    def __init__(self, store: Store, failures: Sequence[str] = (), parts: int | None = None) -> None:
-        self._store = store
-        self._failures = list(failures)
-        self._parts = parts
-        self.attempts: list[float] = []
-        self.tokens: list[str] = []
-
-    def migrate(self, window: Window = EMBEDDED) -> None:
-        self._store.migrate(window)
-
-    def check(self, window: Window = EMBEDDED) -> None:
-        self._store.check(window)
-
-    def condition(self) -> Condition:
-        return self._store.condition()
-
-    def insert(self, table: str, rows: Sequence[Row], token: str) -> None:
-        self.attempts.append(time.monotonic())
-        if self._failures:
-            raise RetryLater("not now", retry_after=0, reason=self._failures.pop(0))
-        self.tokens.append(token)
-        self._store.insert(table, rows, token)
-
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        return self._store.query(sql, parameters)
-
-    def parts(self) -> int:
-        return self._store.parts() if self._parts is None else self._parts
-
-    def loaded(self, origin: Origin) -> int:
-        return self._store.loaded(origin)
-
-    def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
-        return self._store.seen(origin)
-
-    def close(self) -> None:
-        self._store.close()
 
 
 class Clock:

@@ -434,6 +434,23 @@ def test_given_up_before_or_after_the_days_were_empty_nothing_is_missing(site: S
     assert "hollow" not in site.reasons("7d")
 
 
+@pytest.mark.parametrize("loss", ["DROP TABLE", "TRUNCATE TABLE"])
+def test_which_shapes_a_window_has_is_known_again(site: Site, loss: str) -> None:
+    filled(site)
+    before = site.store.query("SELECT * FROM shape_seen FINAL")
+    site.store.command(f"{loss} shape_seen")
+    kill_at("rebuild.noted")
+    with pytest.raises(Killed):
+        site.rebuilding().run(days(1))
+    on_step(None)
+    note = latest(site.store)
+    assert note
+    assert note.hollow == tuple(ago(day) for day in (3, 2, 1, 0))
+    site.rebuilding().run(days(1))
+    assert site.store.query("SELECT * FROM shape_seen FINAL") == before
+    assert "hollow" not in site.reasons("7d")
+
+
 def test_notes_and_views_that_were_dropped_are_made_anew(site: Site) -> None:
     filled(site)
     before = site.traffic()

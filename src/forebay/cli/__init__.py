@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from ..errors import ForebayError
-from . import ask, dead_letters, demo, explain, fleet, rebuild, serve, tokens, topics
+from . import ask, check, dead_letters, demo, explain, fleet, rebuild, serve, tokens, topics
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,16 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(ask.schema, name="schema")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
-for command in (serve.up, demo.demo, *ask.COMMANDS, explain.explain, *fleet.COMMANDS, rebuild.rebuild):
+app.add_typer(check.marks, name="marks")
+for command in (
+    serve.up,
+    demo.demo,
+    *ask.COMMANDS,
+    check.check,
+    explain.explain,
+    *fleet.COMMANDS,
+    rebuild.rebuild,
+):
     app.command()(command)
 app.command("settings")(fleet.list_settings)
 

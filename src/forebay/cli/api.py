@@ -54,7 +54,7 @@ class Server:
         except ValueError:
             raise Stop(f"{self.url} answered {answer.status_code}, and not as a Forebay does") from None
         if answer.status_code >= 400:
-            raise Stop(content.get("message", f"status {answer.status_code}"))
+            raise Stop(_mistake(content, answer.status_code))
         return content
 
     def _token(self, scope: Scope) -> str:
@@ -72,3 +72,9 @@ class Server:
             names = ", ".join(f"{graph['org']}/{graph['graph']}" for graph in graphs)
             raise Stop(f"there are several graphs, choose one with --graph: {names}")
         return f"{graphs[0]['org']}/{graphs[0]['graph']}" if graphs else "default/default"
+
+
+def _mistake(content: dict[str, Any], status: int) -> str:
+    """The message of a refusal; of a schema with several errors, each on a line."""
+    message, problems = content.get("message", f"status {status}"), content.get("problems", [])
+    return message if len(problems) < 2 else "\n  ".join([f"{message.partition(': ')[0]}:", *problems])

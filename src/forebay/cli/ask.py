@@ -106,42 +106,6 @@ def operations(
 
 
 @of_server
-def check(
-    server: Server,
-    schema: Annotated[Path, typer.Option(help="The schema as it would be, in SDL.")],
-    against: Annotated[Path | None, typer.Option(help="The schema as it is; else the newest published one.")] = None,
-    window: WindowOption = MONTH,
-    as_json: Json = False,
-) -> None:
-    """Does this schema break a client that is in use?  Exit 0: no; 1: yes; 2: error; 3: can't know."""
-
-    def show(console: Console, answer: dict[str, Any]) -> None:
-        rows = (
-            (change["severity"], change["verdict"], change["message"], change["requests"], _hit(change))
-            for change in answer["changes"]
-        )
-        table(console, "change use what requests# who", rows, "the schemas are the same")
-        for change in answer["changes"]:
-            for reason in change["reasons"]:
-                console.print(
-                    f"{change['verdict']}: {change['coordinate']}: {reason}",
-                    style="yellow",
-                    markup=False,
-                    highlight=False,
-                )
-        console.print(f"verdict: {answer['verdict']}", style="bold")
-
-    content = {
-        "schema": text_of(schema),
-        "against": text_of(against) if against else None,
-        "window": window,
-    }
-    answer = server.post("check", content)
-    _print(answer, as_json, show)
-    raise typer.Exit(answer["exit_code"])
-
-
-@of_server
 def verify(server: Server, as_json: Json = False) -> None:
     """Prove that what went into the journal is in the store: nothing lost, nothing doubled."""
 
@@ -173,7 +137,7 @@ def publish(
     typer.echo(f"published as {answer['schema_version']}")
 
 
-COMMANDS = (clients, fields, check, operations, verify, status)
+COMMANDS = (clients, fields, operations, verify, status)
 
 
 def _print(
@@ -196,11 +160,6 @@ def _operation(row: dict[str, Any]) -> str:
     return f"{kind} {row['name'] or '(anonymous)'}{' (uses deprecated)' if row['uses_deprecated'] else ''}"
 
 
-def _hit(change: dict[str, Any]) -> str:
-    who = sorted({each for operation in change["operations"] for each in operation["clients"]})
-    return ", ".join(who[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
-
-
 def _show_status(console: Console, answer: dict[str, Any]) -> None:
     """Stages in the order in which data flows; what is not as it should be stands out."""
 
@@ -218,6 +177,10 @@ def _show_status(console: Console, answer: dict[str, Any]) -> None:
     if (loss_in := answer["loss_in"]) is not None:
         text = f"the journal's retention takes what is not loaded in {loss_in / 3600:,.1f} h"
         say(text, "red" if loss_in < 86_400 else "yellow")
+    for each in (answer["loaders"] or ()) if answer["loader"] is None else ():
+        told = f"loader {each['loader']}, {each['partitions']} partitions: {each['pace']}"
+        said = f"{told} (committed {each['committed'][:19].replace('T', ' ')} UTC)"
+        say(said, "red" if each["trouble"] else None)
     if loader := answer["loader"]:
         say(f"loader: {loader['records']:,} records, {loader['requests']:,} requests since it started")
         if loader["pace"]:

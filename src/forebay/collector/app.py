@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..access import Denied, Identity, Scope, SigningKeys
+from ..access import Denied, Scope, SigningKeys
 from ..core import wire
 from ..core.record import SchemaColumns, ShapeColumns, TallyColumns, columns_of
 from ..core.shape import content_hash
@@ -34,7 +34,7 @@ from .admission import Admission, Limits
 from .intake import Delivery, Intake
 from .protocols import cosmo, native
 
-STATUS = {"malformed": 400, "invalid_schema": 400, "too_large": 413, "encoding": 415, "media_type": 415}
+STATUS = {"malformed": 400, "too_large": 413, "encoding": 415, "media_type": 415}
 """Reason of a RejectRecord → HTTP status of the native protocol."""
 
 COSMO_CODE = {"too_large": "invalid_argument", "malformed": "invalid_argument", "encoding": "unimplemented"}
@@ -44,8 +44,15 @@ class Collector:
     """Holds what the routes share.  Used from one event loop."""
 
     def __init__(
-        self, journal: Appender, keys: SigningKeys, limits: Limits, clock: Callable[[], float] = time.time
+        self,
+        journal: Appender,
+        keys: SigningKeys,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+        trouble: Callable[[], str] = lambda: "",
     ) -> None:
+        """`trouble`: what keeps the journal from taking what is acknowledged, if anything does."""
+        self._trouble = trouble
         self._keys = keys
         self._clock = clock
         self._admission = Admission(limits)
@@ -66,12 +73,14 @@ class Collector:
         try:
             identity = self._keys.verify(request.headers.get("authorization"), Scope.WRITE)
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
-                report, named = self._native.read(await self._json_body(request))
-                delivery = Delivery("native", report, named, report.agent, report.sequence, report.lost)
-                await self._intake.take(identity, delivery)
+                await self._intake.take(identity, self._read(await self._json_body(request)))
         except (ForebayError, ClientDisconnect) as exc:
             return _native_refusal(exc)
         return _json({"accepted": True})
+
+    def _read(self, body: bytes) -> Delivery:
+        report, named = self._native.read(body)
+        return Delivery("native", report, named, report.agent, report.sequence, report.lost)
 
     async def _schemas(self, request: Request) -> Response:
         try:
@@ -105,7 +114,7 @@ class Collector:
             return _answer(refusal)
         try:
             with self._admission.reserve(_declared(request) or self._admission.limits.compressed_bytes):
-                await self._take_cosmo(identity, request)
+                await self._intake.take(identity, self._read_cosmo(request, await self._body(request)))
         except RejectRecord as exc:
             REFUSED.labels("cosmo", exc.reason).inc()
             return _answer(cosmo.failure(COSMO_CODE.get(exc.reason, "invalid_argument"), str(exc)))
@@ -114,17 +123,16 @@ class Collector:
             return _answer(cosmo.failure("unavailable", str(exc) or "the connection was cut"))
         return _answer(cosmo.success(headers["content-type"]))
 
-    async def _take_cosmo(self, identity: Identity, request: Request) -> None:
-        body = await self._body(request)
+    def _read_cosmo(self, request: Request, body: bytes) -> Delivery:
         call, minute = cosmo.PATHS[request.url.path], int(self._clock()) // 60
         codec = cosmo.codec_of(request.headers["content-type"]) or ""
         batch = self._cosmo.batch(call, codec, body, minute)
         columns = TallyColumns(**columns_of(batch.tallies))  # type: ignore[arg-type]  # its inverse
         named = {id_: partial(ShapeColumns.of, shape) for id_, shape in batch.shapes.items()}
-        await self._intake.take(identity, Delivery("cosmo", columns, named))
+        return Delivery("cosmo", columns, named)
 
     async def _health(self, request: Request) -> Response:
-        return _json({"status": "ok"})
+        return _json({"status": "ok", "trouble": self._trouble()})  # it takes reports in all the same
 
 
 def _schema(body: bytes) -> SchemaColumns:
@@ -135,16 +143,16 @@ def _schema(body: bytes) -> SchemaColumns:
         sdl = msgspec.json.decode(body, type=Published).sdl
     except (msgspec.DecodeError, RecursionError) as exc:
         raise RejectRecord("malformed", str(exc)) from exc
-    try:
-        build(sdl, "schema", strict=False)
-    except BadSchema as exc:
-        raise RejectRecord("invalid_schema", str(exc)) from exc
+    build(sdl, "schema", strict=False)
     return SchemaColumns(id=content_hash(sdl.encode()), sdl=sdl)
 
 
 def _native_refusal(exc: Exception) -> Response:
-    headers = {}
+    headers: dict[str, str] = {}
+    problems: dict[str, list[str]] = {}
     match exc:
+        case BadSchema():
+            status, code, problems = 400, "invalid_schema", {"problems": exc.problems}
         case Denied():
             status, code = (403, "forbidden") if exc.forbidden else (401, "unauthenticated")
         case RejectRecord():
@@ -157,7 +165,7 @@ def _native_refusal(exc: Exception) -> Response:
         case _:
             raise exc
     REFUSED.labels("native", code).inc()
-    return _json({"code": code, "message": str(exc)}, status, headers)
+    return _json({"code": code, "message": str(exc), **problems}, status, headers)
 
 
 def _passing(exc: RetryLater | ClientDisconnect) -> str:

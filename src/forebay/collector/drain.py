@@ -4,7 +4,9 @@ Frames are sent in batches, so that a record costs less here than on its way pas
 drain that catches up needs that.  The first batch goes alone, until the journal has shown that it
 works.  When it fails one, the others in flight are waited for, then the oldest failed one alone
 is tried with growing pauses until it is taken; so an ailing journal is not hammered, and what it
-failed is the first that it gets.  A batch that failed may be in the journal all the same, and is
+failed is the first that it gets.  What it refuses by itself, however often it is asked, is taken
+apart; a record that it refuses alone is counted and left in its segment, which is put aside, and
+those behind it go on.  A batch that failed may be in the journal all the same, and is
 sent again: the repeat rule counts its reports once.
 """
 
@@ -22,9 +24,11 @@ from functools import partial
 
 import structlog
 
-from ..journal.port import Appender, Message
+from ..errors import RejectRecord, RetryLater
+from ..journal.port import TOO_LARGE, Appender, Message
+from ..metrics import SPILL_REFUSED
 from ..steps import reached
-from .frames import read
+from .frames import Frame, read
 from .segments import Segment, Segments
 
 log = structlog.get_logger()
@@ -40,13 +44,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 class _Batch:
     """Consecutive frames of one segment; sorted by the order in which they were read."""
 
-    order: int
+    order: tuple[int, int]
     segment: Segment = field(compare=False)
-    written: int = field(compare=False)  # of its first frame, in ms
-    messages: list[Message] = field(compare=False, default_factory=list)
-    records: int = field(compare=False, default=0)
+    frames: list[Frame] = field(compare=False, default_factory=list)
     size: int = field(compare=False, default=0)
     sent: float = field(compare=False, default=0.0)
+    alone: bool = field(compare=False, default=False)  # under way without any other
+
+    @property
+    def messages(self) -> list[Message]:
+        return [message for frame in self.frames for message in frame.messages]
+
+    def add(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        self.size += frame.end - frame.start
 
 
 class Drain:
@@ -57,7 +68,7 @@ class Drain:
         self._segments = segments
         self._settled: queue.SimpleQueue[tuple[_Batch, BaseException | None] | None] = queue.SimpleQueue()
         self._again: list[_Batch] = []  # a heap
-        self._flying: dict[int, _Batch] = {}  # by order, which is the order in which they were sent first
+        self._flying: dict[tuple[int, int], _Batch] = {}  # by order, which is the order in which they were sent first
         self._order = 0
         self._failures = 0  # in a row
         self._failed = 0.0  # when it failed last
@@ -65,6 +76,8 @@ class Drain:
         self._reading: Segment | None = None
         self._file = -1
         self._position = 0
+        self.trouble = ""  # why the journal failed the latest attempt
+        self.refused = 0  # records that it does not take
         self.latency = math.inf  # seconds that the latest batch took, as long as there is one after the other
 
     def nudge(self) -> None:
@@ -115,7 +128,7 @@ class Drain:
         return heapq.heappop(self._again) if self._again else self._read()
 
     def _send(self, batch: _Batch) -> None:
-        batch.sent = time.monotonic()
+        batch.sent, batch.alone = time.monotonic(), self.failing
         self._flying[batch.order] = batch
         try:
             sent = self._journal.append(batch.messages)
@@ -131,24 +144,46 @@ class Drain:
 
     def _settle(self, batch: _Batch, exc: BaseException | None) -> None:
         del self._flying[batch.order]
+        if exc and batch.alone and _refused(exc):
+            self._take_apart(batch, exc)
+            return
         if exc:
             heapq.heappush(self._again, batch)
             if batch.sent >= self._failed:  # else it was sent together with one that has failed already
                 self._back_off(exc)
             return
         if batch.sent >= self._failed:
-            self._failures = 0
+            self._failures, self.trouble = 0, ""
         self.latency = time.monotonic() - batch.sent
+        self._done(batch)
+
+    def _done(self, batch: _Batch) -> None:
         segment = batch.segment
         segment.drained += batch.size
-        segment.drained_records += batch.records
-        waiting = [other.written for other in (*self._flying.values(), *self._again) if other.segment is segment]
-        segment.oldest = min(waiting, default=batch.written)
+        segment.drained_records += len(batch.frames)
+        others = (other for other in (*self._flying.values(), *self._again) if other.segment is segment)
+        segment.oldest = min((other.frames[0].written for other in others), default=batch.frames[0].written)
+
+    def _take_apart(self, batch: _Batch, exc: BaseException) -> None:
+        """Which of its frames is it that the journal refuses?"""
+        self._not_before = 0.0  # it answers: there is nothing to wait for
+        if len(batch.frames) > 1:
+            for number, frame in enumerate(batch.frames, start=1):
+                heapq.heappush(self._again, single := _Batch((batch.order[0], number), batch.segment))
+                single.add(frame)
+            return
+        self._failures, self.trouble = 0, ""
+        self.refused += 1
+        batch.segment.refused += 1
+        SPILL_REFUSED.inc()
+        self._done(batch)
+        log.error("the journal refuses a record of the spill", file=str(batch.segment.path), reason=str(exc))
 
     def _back_off(self, exc: BaseException) -> None:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)
         self._failures += 1
         self._failed = time.monotonic()
+        self.trouble = str(exc)
         self._not_before = self._failed + pause
         log.warning("the journal does not take the spill", reason=str(exc), again_in_seconds=round(pause, 2))
 
@@ -179,17 +214,19 @@ class Drain:
                 self._file = os.open(segment.path, os.O_RDONLY)
                 self._reading, self._position = segment, 0
             self._order += 1
-            batch = _Batch(self._order, segment, segment.oldest)
+            batch = _Batch((self._order, 0), segment)
             end = segment.durable
             while self._position < end and batch.size < BATCH_BYTES:
                 found = read(self._file, self._position, end)
                 segment.damaged += (found.start if found else end) - self._position
                 self._position = found.end if found else end
                 if found:
-                    batch.written = batch.written if batch.records else found.written
-                    batch.messages += found.messages
-                    batch.records += 1
-                    batch.size += found.end - found.start
-            if batch.records:
+                    batch.add(found)
+            if batch.frames:
                 return batch
         return None
+
+
+def _refused(exc: BaseException) -> bool:
+    """Is it about what was appended, rather than about the journal?  ValueError: a topic that it does not have."""
+    return isinstance(exc, (RejectRecord, ValueError)) or (isinstance(exc, RetryLater) and exc.reason == TOO_LARGE)

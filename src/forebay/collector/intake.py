@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,9 @@ REMEMBERED = 500_000
 """Shapes and schemas of which the collector remembers that they were published today."""
 
 
+PublishedKey = tuple[str, str, str]
+"""(org, graph, id)"""
+
 Describe = Callable[[], SchemaColumns | ShapeColumns]
 """What a tally names, checked; called only if the log has not had it today."""
 
@@ -63,6 +66,24 @@ class Delivery:
     lost: dict[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the metrics say of a report once it is durable."""
+
+    source: str
+    requests: int
+    lost: dict[str, int]
+    adjusted: dict[str, int]
+
+    def tell(self) -> None:
+        REPORTS.labels(self.source).inc()
+        REQUESTS.labels(self.source).inc(self.requests)
+        for reason, count in self.lost.items():
+            LOST.labels(reason if reason in KNOWN_LOSSES else "other").inc(count)
+        for reason, count in self.adjusted.items():
+            ADJUSTED.labels(reason).inc(count)
+
+
 class Intake:
     """Appends deliveries to the journal.  Used from one event loop."""
 
@@ -72,18 +93,21 @@ class Intake:
         self._clock = clock
         self._agent = uuid.uuid4().hex
         self._sequences: dict[Identity, int] = {}
-        self._published: dict[tuple[str, str, str], int] = {}  # (org, graph, id) → day
+        self._published: dict[PublishedKey, int] = {}  # → day
 
-    async def take(self, identity: Identity, delivery: Delivery) -> None:
-        """Durable when it returns.  RejectRecord for what can never be taken, RetryLater otherwise."""
+    def take(self, identity: Identity, delivery: Delivery) -> Awaitable[None]:
+        """Durable when what it returns is done.  RejectRecord for what can never be taken, RetryLater otherwise.
+
+        What waits for the journal is bytes: a decoded report is some thousand objects, and those of all
+        reports under way would push one another out of the processor's caches.
+        """
         reached("collector.received")
         now = self._clock()
-        received = int(now * 1000)
         stamp: dict[str, Any] = {
             "org": identity.org,
             "graph": identity.graph,
             "source": delivery.source,
-            "received": received,
+            "received": int(now * 1000),
         }
         self._check_size(delivery)
         day = int(now) // DAY
@@ -101,37 +125,33 @@ class Intake:
         report = Report(
             agent=agent, sequence=sequence, lost=delivery.lost or {}, adjusted=adjusted, **fields_of(columns), **stamp
         )
-        await self._append([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
+        messages = _messages([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
+        return self._take(
+            messages, list(fresh), day, Counts(delivery.source, sum(report.requests), report.lost, adjusted)
+        )
+
+    async def _take(self, messages: list[Message], fresh: list[PublishedKey], day: int, counts: Counts) -> None:
+        await asyncio.wrap_future(self._journal.append(messages))
         reached("collector.appended")
-        self._remember(fresh, day)
-        self._count(delivery, report)
+        if fresh:
+            self._remember(fresh, day)
+        counts.tell()
 
     async def publish(self, identity: Identity, schema: SchemaColumns) -> None:
         """Make a schema durable that was not part of a report."""
         stamp = {"org": identity.org, "graph": identity.graph, "received": int(self._clock() * 1000)}
         record = _record_of(schema, stamp | {"source": "published"})
-        await self._append([record], f"{identity.org}/{identity.graph}/")
-
-    async def _append(self, records: list[tuple[str, Record]], key: str) -> None:
-        messages = [Message(topic, key, encode(record)) for topic, record in records]
+        messages = _messages([record], f"{identity.org}/{identity.graph}/")
         await asyncio.wrap_future(self._journal.append(messages))
 
     def _check_size(self, delivery: Delivery) -> None:
         if len(delivery.tallies.minute) > self._limits.entries:
             raise RejectRecord("too_large", f"more than {self._limits.entries} tallies: send smaller reports")
 
-    def _remember(self, keys: Iterable[tuple[str, str, str]], day: int) -> None:
+    def _remember(self, keys: Iterable[PublishedKey], day: int) -> None:
         if len(self._published) > REMEMBERED:
             self._published.clear()  # costs some records that say again what the log says already
         self._published |= dict.fromkeys(keys, day)
-
-    def _count(self, delivery: Delivery, report: Report) -> None:
-        REPORTS.labels(delivery.source).inc()
-        REQUESTS.labels(delivery.source).inc(sum(report.requests))
-        for reason, count in report.lost.items():
-            LOST.labels(reason if reason in KNOWN_LOSSES else "other").inc(count)
-        for reason, count in report.adjusted.items():
-            ADJUSTED.labels(reason).inc(count)
 
 
 KNOWN_LOSSES = frozenset({"rejected", "agent_error"})
@@ -149,6 +169,10 @@ def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, in
     }
     minutes = [minute if earliest <= minute <= latest else now for minute in tallies.minute]
     return msgspec.structs.replace(tallies, minute=minutes), {reason: n for reason, n in reasons.items() if n}
+
+
+def _messages(records: Iterable[tuple[str, Record]], key: str) -> list[Message]:
+    return [Message(topic, key, encode(record)) for topic, record in records]
 
 
 def _record_of(item: SchemaColumns | ShapeColumns, stamp: dict[str, Any]) -> tuple[str, Record]:

@@ -4,6 +4,8 @@
 - Opening finds what an earlier process left, and cuts off the torn end of what it was writing.
 - All segments together stay within a bound.  A full disk is the same as a reached bound.
 - A segment with damage is renamed to `….damaged` in the end, for people, instead of deleted.
+- One with records that the journal refuses for good is renamed to `….refused`, counts towards the
+  bound, and is a segment again at the next start: what the journal took of it counts once.
 
 One thread writes, one reads and deletes.
 """
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 LAYOUT = "forebay spill directory, layout 1\n"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RETRY_AFTER = 10.0
+REFUSED = ".refused"
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +49,7 @@ class Segment:
     drained: int = 0  # bytes
     drained_records: int = 0
     damaged: int = 0  # bytes
+    refused: int = 0  # records, of those drained, that the journal does not take
 
 
 class Segments:
@@ -58,6 +62,7 @@ class Segments:
         self._clock = clock
         self._live: deque[Segment] = deque()
         self._file = -1  # of the segment that is being written
+        self._aside = 0  # bytes of refused segments
         try:
             self._lock = _locked(directory)
             self._next = self._recover() + 1
@@ -73,7 +78,7 @@ class Segments:
         """Make appends durable, as many as fit a segment by one fsync: for each None, or why it is not kept."""
         outcomes: list[RetryLater | None] = []
         batch: list[bytes] = []
-        left = self._total_bytes - sum(segment.durable for segment in self.live)
+        left = self._total_bytes - self._aside - sum(segment.durable for segment in self.live)
         room = self._room()
         for messages in appends:
             body = payload(messages)
@@ -98,9 +103,12 @@ class Segments:
             self._live[-1].sealed = True
 
     def finish(self, segment: Segment) -> None:
-        """The journal has all that could be read of the oldest segment: delete it, or put it aside if damaged."""
+        """The journal has all of the oldest segment that can be read and that it takes: delete it, or put it aside."""
         reached("spill.drained")
-        if segment.damaged:
+        if segment.refused:
+            self._aside += segment.durable
+            segment.path.rename(segment.path.with_suffix(REFUSED))
+        elif segment.damaged:
             aside = segment.path.with_suffix(".damaged")
             segment.path.rename(aside)
             SPILL_DAMAGED.inc(segment.damaged)
@@ -163,6 +171,8 @@ class Segments:
 
     def _recover(self) -> int:
         """Take up what is there; the highest number in use."""
+        for path in self.directory.glob(f"*{REFUSED}"):
+            path.rename(path.with_suffix(".spill"))  # perhaps the journal takes it now
         paths = sorted(path for path in self.directory.glob("*.spill") if path.stem.isdecimal())
         for path in paths:
             if segment := _recovered(path, last=path == paths[-1]):

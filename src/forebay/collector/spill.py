@@ -56,6 +56,7 @@ class Left:
     records: int
     bytes: int
     directory: Path
+    refused: int  # records in `….refused`, beside those
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +113,13 @@ class Spill:
     @property
     def mode(self) -> Mode:
         return self._mode
+
+    @property
+    def trouble(self) -> str:
+        """Why the journal does not take what is spilled, and what it will never take; empty if all is well."""
+        refused = self._drain.refused
+        kept = f"it refuses {refused:,} reports, which are kept in {self._segments.directory}" if refused else ""
+        return "; ".join(filter(None, (self._drain.trouble, kept)))
 
     def append(self, messages: Sequence[Message]) -> Future[None]:
         """Durable, in the journal or on this disk, when the future has a result; RetryLater otherwise."""
@@ -277,6 +285,7 @@ class Spill:
             sum(segment.records - segment.drained_records for segment in live),
             sum(segment.durable for segment in live),
             self._segments.directory,
+            self._drain.refused,
         )
 
     def _tell(self) -> None:

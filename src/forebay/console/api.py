@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,21 +14,13 @@ from ..errors import ForebayError
 from ..insights.insights import DEFAULT_WINDOW, Insights
 from ..insights.mistakes import BadQuestion
 from ..insights.questions import Questions
-from . import dead_letters
+from . import checks, dead_letters
 from .asking import MAX_BODY, Asked, TooLarge, answered, refused
 from .gate import Gate
 
 PREFIX = "/api/v1"
 
 Ask = Callable[[Asked], Any]
-
-
-class CheckBody(Struct):
-    """`schema` and `against` are SDL."""
-
-    schema: str
-    against: str | None = None
-    window: Annotated[str, Meta(max_length=40)] = "30d"
 
 
 def api(insights: Insights, gate: Gate) -> list[Route]:
@@ -50,13 +40,6 @@ def api(insights: Insights, gate: Gate) -> list[Route]:
             raise BadQuestion("say which client, as in `?client=web`; an empty one stands for those without a name")
         return questions(asked).fields_of(asked.query["client"], asked.query.get("version"))
 
-    def check(asked: Asked) -> Any:
-        try:
-            body = msgspec.json.decode(asked.body, type=CheckBody)
-        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-            raise BadQuestion(f'send JSON like {{"schema": "type Query …", "window": "30d"}}: {exc}') from exc
-        return insights.check(asked.scope(insights), body.schema, body.against, body.window)
-
     asks: dict[str, Ask] = {
         "clients": clients,
         "fields": fields,
@@ -70,11 +53,14 @@ def api(insights: Insights, gate: Gate) -> list[Route]:
         ],
         "status": lambda asked: insights.status(asked.only),
         "verify": lambda asked: insights.verify(asked.only),
+        "marks": lambda asked: insights.marks.all(asked.scope(insights)),
         "dead-letters": lambda asked: dead_letters.newest(insights, asked),
         "dead-letters/{id:path}": lambda asked: dead_letters.letter(insights, asked),
     }
     tells: dict[str, Ask] = {
-        "check": check,
+        "check": lambda asked: checks.check(insights, asked),
+        "marks": lambda asked: checks.mark(insights, asked),
+        "marks/revoke": lambda asked: checks.revoke(insights, asked),
         "dead-letters/replay": lambda asked: dead_letters.replay(insights, asked),
     }
     get = [Route(f"{PREFIX}/{name}", _handler(gate, ask), methods=["GET"]) for name, ask in asks.items()]

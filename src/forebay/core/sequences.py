@@ -46,6 +46,11 @@ def check_gaps(agent: str, held: Sequences) -> None:
         raise RejectRecord("sequence_gaps", message)
 
 
+def missing(held: Sequences) -> int:
+    """How many numbers between the first and the last were never held."""
+    return held[-1][1] - held[0][0] + 1 - sum(high - low + 1 for low, high in held) if held else 0
+
+
 def to_text(held: Sequences) -> str:
     """`1-57 59-60`, as the store keeps it."""
     return " ".join(f"{low}-{high}" for low, high in held)

@@ -24,14 +24,10 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     [gone] = store.query(queries.LOST_RECORDS, parameters)
     dead = store.query(queries.DEAD_LETTERS, parameters)
     rebuild = latest(store)
-    seen = store.query(queries.VISIBILITY, parameters)
+    requests = {row["which"]: row["n"] for row in store.query(queries.VISIBILITY, parameters)}
+    lesser = store.query(queries.COVERAGES, parameters | {"full": len(FULL_COVERAGE)})
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
-    coverage = FULL_COVERAGE
-    for row in seen:
-        if row["found"] and not row["invalid"]:
-            coverage &= frozenset(Coverage(word) for word in row["coverage"])
-    orphans = sum(row["requests"] for row in seen if not row["found"])
-    blind = sum(row["requests"] for row in seen if row["found"] and not row["invalid"] and not row["coverage"])
+    coverage = FULL_COVERAGE.intersection(*(map(Coverage, row["coverage"]) for row in lesser))
     until = window.until
     why: list[tuple[Reason, str]] = []
     if data_since is None:
@@ -49,9 +45,9 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
             why.append((Reason.LAG, f"Records that arrived after {_at(complete_up_to)} are not loaded yet."))
     if gone["lost"]:
         why.append((Reason.STRANDED, f"The journal's retention took {gone['lost']:,} records before they were loaded."))
-    if orphans:
+    if orphans := requests["orphans"]:
         why.append((Reason.ORPHANS, f"{orphans:,} requests name an operation whose description has not arrived."))
-    if blind:
+    if blind := requests["blind"]:
         why.append((Reason.NOT_ANALYSED, f"{blind:,} requests could not be analysed by the agent that reported them."))
     for row in losses:
         why.append((Reason.LOST, f"Agents lost {row['lost']:,} requests: {row['reason']}."))
@@ -68,7 +64,7 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
         bucket_seconds=int(window.bucket.total_seconds()),
         complete_up_to=complete_up_to,
         data_since=data_since,
-        requests=sum(row["requests"] for row in seen),
+        requests=requests["all"],
         coverage=tuple(sorted(coverage)),
         missing=tuple(sorted(FULL_COVERAGE - coverage)),
         complete=not why,

@@ -95,7 +95,7 @@ class Use:
 class ClientsOf:
     """Who uses `coordinate`: `requests` by `total` uses, of which `uses` are those with most.
 
-    `known`: is it in the newest schema; None if no schema was published.
+    `known`: is it in the newest schema, or in one that traffic of the window ran on; None if no schema was published.
     """
 
     about: About
@@ -192,7 +192,10 @@ class RequestsOverTime:
 
 @dataclass(frozen=True, slots=True)
 class ElementUse:
-    """One element of the schema.  `share` is of all requests of the window, 0…1; `why` explains an unknown."""
+    """One element of the schema.  `share` is of all requests of the window, 0…1; `why` explains an unknown.
+
+    `subgraphs` answer a field or type, where the published schema is a supergraph.
+    """
 
     kind: Kind
     coordinate: str
@@ -204,6 +207,7 @@ class ElementUse:
     verdict: Verdict
     why: str
     arguments: tuple[ElementUse, ...] = ()
+    subgraphs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,17 @@ SELECT offset, org, graph FROM dead_letters
 WHERE {_OURS} AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}
 """
 
+GAPS = """
+SELECT org, graph, held FROM (
+  SELECT org, graph, agent, argMax(latest, until) AS held FROM (
+    SELECT org, graph, agent, argMax(after, last_offset) AS latest, max(last_appended) AS until
+    FROM ledger ARRAY JOIN seen_agent AS agent, seen_after AS after
+    WHERE pipeline = {pipeline:String} AND topic = {topic:String} AND partition = {partition:UInt32}
+    GROUP BY org, graph, agent, topic_id
+  ) GROUP BY org, graph, agent
+) WHERE position(held, ' ') > 0
+"""
+
 _SCOPED = "({everything:UInt8} OR (org = {org:String} AND graph = {graph:String}))"
 
 TOTALS = f"""

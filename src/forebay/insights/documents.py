@@ -19,6 +19,9 @@ from graphql import (
 from .conditions import lost
 from .type_changes import all_reachable
 
+MOST_DOCUMENTS = 1_000
+"""Each takes milliseconds; who asks waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -35,7 +38,7 @@ class Judged:
 
 
 class Documents:
-    """Judges each document once; many shapes share one."""
+    """Judges each document once, many shapes share one; the first `MOST_DOCUMENTS` of them."""
 
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
         self._old = old
@@ -43,10 +46,16 @@ class Documents:
         self._judged: dict[str, Judged | None] = {}
 
     def judge(self, text: str) -> Judged | None:
-        """None for what cannot be judged: no document, none that can be read, or one that the old schema refuses."""
+        """None for what is not judged: one too many, none that can be read, or one that the old schema refuses."""
         if text not in self._judged:
+            if self.full:
+                return None
             self._judged[text] = self._judge(text)
         return self._judged[text]
+
+    @property
+    def full(self) -> bool:
+        return len(self._judged) >= MOST_DOCUMENTS
 
     def _judge(self, text: str) -> Judged | None:
         try:

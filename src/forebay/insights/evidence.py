@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from graphql import GraphQLSchema, get_named_type
+from collections.abc import Mapping
+from functools import lru_cache
 
-from ..core.coordinate import Entry, Kind, State
+from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
+
+from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import Coverage, Shape
-from .type_changes import Hit, all_reachable
+from .type_changes import Hit, all_reachable, reachable
 
 PROVIDED = State.GIVEN | State.NULL | State.NULLABLE_VARIABLE
 """The place stands in the document or in the variables, whatever it holds."""
@@ -63,6 +66,19 @@ class Evidence:
             places += getattr(definition, "args", {}).values()
         return all_reachable((old,), (get_named_type(place.type).name for place in places))
 
+    def moved(self, old: GraphQLSchema) -> frozenset[str]:
+        """Types that values can hold at places that were of another type where the request ran.
+
+        Its entries say nothing of those types.
+        """
+        if not self._places:
+            return frozenset()
+        types = _types_of_places(old)
+        others = {
+            types.get(entry.coordinate, entry.named_type) for entry in self.shape.entries if _is_other(entry, types)
+        }
+        return all_reachable((old,), others) if others else frozenset()
+
     def _add(self, entry: Entry) -> None:
         kind, coordinate, named, state = entry
         self.types.add(named)
@@ -84,3 +100,29 @@ class Evidence:
                 self.types.add(coordinate.partition(".")[0])
             case Kind.DIRECTIVE:
                 self.directives.add(coordinate)
+
+
+def _is_other(entry: Entry, types: Mapping[str, str]) -> bool:
+    kept = entry.kind in (Kind.ARGUMENT, Kind.INPUT) and entry.state != State.ABSENT and bool(entry.named_type)
+    return kept and types.get(entry.coordinate, entry.named_type) != entry.named_type
+
+
+def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:
+    """Arguments and input fields in whose values one of this type can be."""
+    return frozenset(
+        coordinate for coordinate, named in _types_of_places(schema).items() if type_ in reachable(schema, named)
+    )
+
+
+@lru_cache(maxsize=16)
+def _types_of_places(schema: GraphQLSchema) -> dict[str, str]:
+    """Coordinate of an argument or input field → its named type."""
+    found = {}
+    for type_ in schema.type_map.values():
+        for name, item in getattr(type_, "fields", {}).items():
+            coordinate = field(type_.name, name)
+            if isinstance(type_, GraphQLInputObjectType):
+                found[coordinate] = get_named_type(item.type).name
+            for argument_name, place in getattr(item, "args", {}).items():
+                found[argument(type_.name, name, argument_name)] = get_named_type(place.type).name
+    return found

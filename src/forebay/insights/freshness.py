@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from ..core.intent import Word, word_in
 from ..core.record import TOPICS
 from ..journal.port import Journal, Partition
 
@@ -18,7 +19,8 @@ class PartitionLag:
     `waiting_since`: when the oldest record that is not in the store was appended; None if there
     is none.  `stranded`: records between `loaded` and `low` that retention took before they were
     loaded.  `loss_in`: seconds until retention may take the oldest record that is not in the store;
-    None if there is none, or if nothing is taken before it is loaded.
+    None if there is none, or if nothing is taken before it is loaded.  `word`: what the loader said
+    with its latest commit.
     """
 
     topic: str
@@ -31,6 +33,7 @@ class PartitionLag:
     waiting_since: datetime | None
     stranded: int
     loss_in: float | None
+    word: Word | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +98,5 @@ class Freshness:
             waiting_since=since,
             stranded=max(bounds.low - loaded, 0),
             loss_in=None if kept is None else max(kept - lag_seconds, 0.0),
+            word=word_in(committed.metadata) if committed else None,
         )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ..journal.port import Journal
 from ..store.port import Store
 from . import queries
 from .about import about
+from .allowances import Allowances
 from .answers import Graph, Scope
+from .check_answers import Check, FailOn
+from .concerned import concerned
 from .dead_letters import DeadLetters
 from .freshness import Freshness
+from .marks import Marks
 from .mistakes import BadQuestion
 from .published import build
-from .questions import Questions, published
-from .schema_check import Check, check, traffic
+from .questions import Questions, newest
+from .rules import Schemas
+from .schema_changes import changes
+from .schema_check import check
 from .status import Progress, Refusals, Status, status
 from .verify import Verification, Verifier
 from .window import duration, utc, window
@@ -45,6 +52,7 @@ class Insights:
         self._progress = progress
         self._refusals = refusals
         self._freshness = Freshness(journal, group, clock)
+        self.marks = Marks(store, clock)
         self.dead_letters = DeadLetters(store, journal)
         self._verifier = Verifier(store, journal, group, pipeline, clock)
 
@@ -64,20 +72,32 @@ class Insights:
         fresh = self._freshness.backlog().complete_up_to
         return Questions(self._store, scope, asked, about(self._store, scope, asked, fresh, now))
 
-    def check(self, scope: Scope, schema: str, against: str | None = None, last: str = "30d") -> Check:
+    def check(
+        self,
+        scope: Scope,
+        schema: str,
+        against: str | None = None,
+        last: str = "30d",
+        allowances: Allowances = Allowances(),  # noqa: B008  frozen
+        fail_on: FailOn = FailOn.UNKNOWN,
+    ) -> Check:
         """What becoming `schema` (SDL) would do to the traffic of the window.
 
-        `against` is the SDL that is served now; the newest published one if it is left out.
+        `against` is the SDL that is served now; the newest published one if it is left out.  Marks
+        come on top of the allowances.
         """
         new = build(schema, "new schema")
         if against is not None:
             old = build(against, "old schema", strict=False)
-        elif served := published(self._store, scope):
+        elif served := newest(self._store, scope):
             old = served.schema
         else:
             raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")
         questions = self.ask(scope, last)
-        return check(old, new, traffic(self._store, scope, questions.window), questions.about)
+        allowances = replace(allowances, marks=self.marks.active(scope))
+        schemas = Schemas(old, new)
+        requested, left_out = concerned(self._store, scope, questions.window, schemas, changes(old, new))
+        return check(old, new, requested, questions.about, allowances, fail_on, left_out)
 
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""

@@ -13,5 +13,6 @@ class BadSchema(BadQuestion):
     """An SDL text that makes no valid schema; `problems` are its errors, with line and column where known."""
 
     def __init__(self, which: str, problems: list[str]) -> None:
-        super().__init__(f"the {which} is not valid: " + "; ".join(problems[:5]))
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        super().__init__(f"the {which} is not valid: " + "; ".join(problems[:5]) + more)
         self.problems = problems

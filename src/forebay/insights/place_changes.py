@@ -17,6 +17,7 @@ from graphql import (
 )
 
 from ..core.coordinate import argument
+from ..core.shape import content_hash
 from .type_changes import input_accepts
 
 
@@ -38,6 +39,10 @@ class Change:
     severity: Severity
     message: str
     detail: str = ""
+
+    def id(self) -> str:
+        """A hash of its content: the same change between other schemas has the same."""
+        return content_hash("\n".join((self.kind, self.coordinate, self.detail, self.message)).encode())[:16]
 
 
 def arguments(

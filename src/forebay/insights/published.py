@@ -24,10 +24,12 @@ from graphql import (
     parse,
     validate_schema,
 )
+from graphql.validation.specified_rules import specified_sdl_rules
 from graphql.validation.validate import validate_sdl
 
 from ..core.coordinate import Kind, argument, field
 from .mistakes import BadSchema
+from .supergraph import Subgraphs, api_schema, subgraphs
 
 
 class Element(NamedTuple):
@@ -41,25 +43,25 @@ class Element(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A graph's newest schema."""
+    """One version of a graph's schema; `subgraphs` where it is a supergraph."""
 
     version: str
-    sdl: str
     schema: GraphQLSchema
+    subgraphs: Subgraphs
 
 
 @lru_cache(maxsize=16)
 def build(sdl: str, which: str, strict: bool = True) -> GraphQLSchema:
-    """The schema.  BadSchema with every error found, each with its line and column.
+    """The schema that clients see.  BadSchema with every error found, each with its line and column.
 
     Not `strict`: directives that the text does not define are let through, as those of federation
-    in what a router publishes.
+    in what a router publishes.  Of a supergraph, what clients do not see is left out.
     """
     if not sdl.strip():
         raise BadSchema(which, ["it is empty"])
     try:
-        document = parse(sdl)
-        problems = [_located(error) for error in validate_sdl(document)] if strict else []
+        document = api_schema(parse(sdl))
+        problems = [_located(error) for error in validate_sdl(document, rules=_RULES if strict else _LENIENT)]
         if not problems:
             schema = build_ast_schema(document, assume_valid_sdl=True)
             problems = [_located(error) for error in validate_schema(schema)]
@@ -70,6 +72,12 @@ def build(sdl: str, which: str, strict: bool = True) -> GraphQLSchema:
     if problems:
         raise BadSchema(which, problems)
     return schema
+
+
+@lru_cache(maxsize=16)
+def version(name: str, sdl: str) -> Published:
+    """A version as the store has it; BadSchema if it can't be built."""
+    return Published(name, build(sdl, "published schema", strict=False), subgraphs(parse(sdl)))
 
 
 def types_of(schema: GraphQLSchema) -> Iterator[tuple[GraphQLNamedType, tuple[Element, ...]]]:
@@ -135,8 +143,12 @@ def _elements(type_: GraphQLNamedType) -> Iterator[Element]:
 
 def _located(error: GraphQLError) -> str:
     where = error.locations[0] if error.locations else None
-    return f"{error.message} (line {where.line}, column {where.column})" if where else error.message
+    message = error.message.splitlines()[0]
+    return f"{message} (line {where.line}, column {where.column})" if where else message
 
+
+_RULES = specified_sdl_rules
+_LENIENT = [rule for rule in specified_sdl_rules if rule.__name__ != "KnownDirectivesRule"]
 
 _KEYWORDS: dict[type[GraphQLNamedType], str] = {
     GraphQLObjectType: "type",

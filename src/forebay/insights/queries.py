@@ -32,6 +32,12 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
+SCHEMAS_RUN = f"""
+SELECT schema_version, sdl FROM schemas
+WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffic WHERE {_IN_WINDOW})
+ORDER BY received DESC LIMIT 20
+"""
+
 LEDGER = f"""
 SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since
 FROM ledger WHERE {_GRAPH}
@@ -55,11 +61,20 @@ WHERE ((org = {org:String} AND graph = {graph:String}) OR (org = '' AND graph = 
 GROUP BY reason ORDER BY letters DESC
 """
 
+_SEEN = f"SELECT shape FROM shape_seen WHERE {_GRAPH} AND last >= toDateTime({{since:Int64}}, 'UTC')"
+"""The shapes of a window, which ends now."""
+
 VISIBILITY = f"""
-SELECT s.found AS found, s.invalid AS invalid, s.coverage AS coverage, sum(t.n) AS requests
-FROM (SELECT shape, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW} GROUP BY shape HAVING n > 0) AS t
-LEFT JOIN (SELECT shape, 1 AS found, invalid, coverage FROM ({_SHAPES})) AS s ON s.shape = t.shape
-GROUP BY found, invalid, coverage
+SELECT 'all' AS which, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW}
+UNION ALL SELECT 'orphans', sum(requests) FROM traffic
+WHERE {_IN_WINDOW} AND shape IN ({_SEEN} AND shape NOT IN (SELECT shape FROM shapes WHERE {_GRAPH}))
+UNION ALL SELECT 'blind', sum(requests) FROM traffic
+WHERE {_IN_WINDOW} AND shape IN (SELECT shape FROM shapes WHERE {_GRAPH} AND empty(coverage) AND NOT invalid)
+"""
+
+COVERAGES = f"""
+SELECT DISTINCT coverage FROM shapes
+WHERE {_GRAPH} AND length(coverage) < {{full:UInt8}} AND NOT invalid AND shape IN ({_SEEN})
 """
 
 _CLIENTS_OF = f"""
@@ -147,19 +162,33 @@ WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
   AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})
 """
 
-TRAFFIC = f"""
-SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n FROM traffic
-WHERE {_IN_WINDOW} GROUP BY shape, client, client_version HAVING n > 0
+_CONCERNED = f"""
+{_SEEN} AND shape IN (
+  SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{coordinates:Array(String)}}
+  UNION ALL SELECT shape FROM shape_entries WHERE {_GRAPH} AND named_type IN {{types:Array(String)}}
+  UNION ALL SELECT shape FROM shape_entries
+  WHERE {_GRAPH} AND substringIndex(coordinate, '.', 1) IN {{types:Array(String)}}
+  UNION ALL SELECT shape FROM shapes WHERE {{everything:UInt8}} AND {_GRAPH}
+) GROUP BY shape ORDER BY max(last) DESC LIMIT {{limit:UInt32}}
+"""
+"""See `touches.Touch`; those that were requested last, if they are more than `limit`."""
+
+CONCERNED = f"SELECT count() AS n FROM ({_CONCERNED})"
+
+CONCERNED_SHAPES = f"""
+SELECT lower(hex(shape)) AS id, operation, name, type, document, coverage, entries FROM shapes
+WHERE {_GRAPH} AND NOT invalid AND arraySort(coverage) = {{coverage:Array(String)}} AND shape IN ({_CONCERNED})
+LIMIT 1 BY shape
 """
 
-SHAPES = f"""
-SELECT lower(hex(shape)) AS id, operation, name, type, document, invalid, coverage FROM shapes
-WHERE {_GRAPH} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW}) LIMIT 1 BY shape
+CONCERNED_TRAFFIC = f"""
+SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n, max(time) AS last_seen FROM traffic
+WHERE {_IN_WINDOW} AND shape IN ({_CONCERNED}) GROUP BY shape, client, client_version HAVING n > 0
 """
 
-ENTRIES = f"""
-SELECT lower(hex(shape)) AS id, groupArray((kind, coordinate, named_type, state)) AS entries
-FROM ({_ENTRIES} AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})) GROUP BY shape
+MARKS = f"""
+SELECT change, operation, author, reason, revoked, at FROM marks
+WHERE {_GRAPH} ORDER BY at DESC LIMIT 1 BY change, operation
 """
 
 GRAPHS = """

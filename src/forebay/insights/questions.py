@@ -27,7 +27,7 @@ from .answers import (
     Used,
 )
 from .mistakes import BadQuestion, BadSchema
-from .published import Published, build, coordinates, deprecated, nearest, types_of
+from .published import Published, coordinates, deprecated, nearest, types_of, version
 from .schema_use import Counted, schema_use
 from .window import Window, utc
 
@@ -45,7 +45,7 @@ class Questions:
     def schema(self) -> Published | None:
         """The newest schema of the graph; None if none was published, or none that can be built."""
         try:
-            return published(self._store, self._scope)
+            return newest(self._store, self._scope)
         except BadSchema:
             return None
 
@@ -57,7 +57,7 @@ class Questions:
         total, requests = len(uses), sum(use.requests for use in uses)
         if len(rows) == limit:
             total, requests = self._ask(queries.ALL_CLIENTS_OF, coordinate=coordinate)[0].values()
-        known = coordinate in coordinates(self.schema.schema) if self.schema else None
+        known = self._known(coordinate)
         return ClientsOf(
             about=self.about,
             coordinate=coordinate,
@@ -67,6 +67,20 @@ class Questions:
             total=total,
             uses=tuple(sorted(uses, key=lambda use: (-use.requests, use.client, use.client_version, use.name))),
         )
+
+    def _known(self, coordinate: str) -> bool | None:
+        """Is it in the newest schema, or in one that traffic of the window ran on?"""
+        if self.schema is None:
+            return None
+        if coordinate in coordinates(self.schema.schema):
+            return True
+        for row in self._ask(queries.SCHEMAS_RUN):
+            try:
+                if coordinate in coordinates(version(row["schema_version"], row["sdl"]).schema):
+                    return True
+            except BadSchema:
+                continue
+        return False
 
     def clients(self) -> Clients:
         """Every client and version with traffic, by requests."""
@@ -115,7 +129,7 @@ class Questions:
         return SchemaUse(
             about=self.about,
             schema_version=self.schema.version,
-            types=schema_use(self.schema.schema, counted, returned, self.about),
+            types=schema_use(self.schema, counted, returned, self.about),
         )
 
     def requests_over_time(self, steps: int = 60) -> RequestsOverTime:
@@ -143,13 +157,10 @@ def _who(client: str, client_version: str | None) -> dict[str, Any]:
     return {"client": client, "client_version": client_version or "", "any_version": int(client_version is None)}
 
 
-def published(store: Store, scope: Scope) -> Published | None:
+def newest(store: Store, scope: Scope) -> Published | None:
     """The newest schema of a graph, as far as the store knows; BadSchema if it can't be built."""
     rows = store.query(queries.NEWEST_SCHEMA, queries.graph_parameters(scope))
-    if not rows:
-        return None
-    version, sdl = rows[0]["schema_version"], rows[0]["sdl"]
-    return Published(version, sdl, build(sdl, "published schema", strict=False))
+    return version(rows[0]["schema_version"], rows[0]["sdl"]) if rows else None
 
 
 def _use(row: dict[str, Any]) -> Use:

@@ -7,137 +7,75 @@ of it could be affected as far as its reporters could see; what cannot be told i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from graphql import GraphQLSchema
 
-from ..core.coordinate import Entry, Kind, State
-from ..core.shape import Coverage, OperationType, Shape
-from ..store.port import Store
-from . import queries
-from .answers import About, Scope, Verdict
+from .allowances import Affected, Allowances
+from .answers import About, Verdict
+from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code
 from .place_changes import Change, Severity
-from .rules import Effect
+from .rules import Effect, Schemas
 from .schema_changes import changes
 from .schema_impact import Judge, may_keep_from_merging
+from .seen import Seen
+from .touches import Concern
 from .type_changes import Hit
-from .window import Window
 
 MAX_REASONS = 10
 
 
-class Outcome(StrEnum):
-    """Of a whole check; `exit_code` is for continuous integration."""
+def check(
+    old: GraphQLSchema,
+    new: GraphQLSchema,
+    traffic: Iterable[Seen],
+    about: About,
+    allowances: Allowances = Allowances(),  # noqa: B008  frozen
+    fail_on: FailOn = FailOn.UNKNOWN,
+    unjudged: Sequence[str] = (),
+) -> Check:
+    """Judge every change by the traffic of the window that `about` speaks of.  Pure.
 
-    SAFE = "safe"
-    BREAKS = "breaks"
-    UNKNOWN = "unknown"
-
-    @property
-    def exit_code(self) -> int:
-        return {Outcome.SAFE: 0, Outcome.BREAKS: 1, Outcome.UNKNOWN: 3}[self]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedOperation:
-    """An operation that a change affects, or may affect, with its requests in the window."""
-
-    name: str
-    operation: str
-    requests: int
-    clients: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedChange:
-    """`verdict` is about traffic: used means that requests are affected."""
-
-    kind: str
-    coordinate: str
-    message: str
-    severity: Severity
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    requests: int
-    operations: tuple[CheckedOperation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    about: About
-    verdict: Outcome
-    exit_code: int
-    changes: tuple[CheckedChange, ...]
-
-
-@dataclass(slots=True)
-class Seen:
-    """A shape with its traffic; None for one whose description has not arrived."""
-
-    id: str
-    shape: Shape | None
-    clients: dict[tuple[str, str], int]
-
-
-def check(old: GraphQLSchema, new: GraphQLSchema, traffic: Iterable[Seen], about: About) -> Check:
-    """Judge every change by the traffic of the window that `about` speaks of.  Pure."""
+    `traffic` may lack shapes that no change concerns; `unjudged` says in words what else it lacks.
+    """
     found = changes(old, new)
     judge = Judge(old, new, found)
-    hits: list[list[tuple[Seen, Effect]]] = [[] for _ in found]
-    broken: dict[str, list[tuple[Seen, Effect]]] = defaultdict(list)
-    gaps = list(about.incomplete)
-    for seen in traffic:
+    concern = Concern(Schemas(old, new), found)
+    hits: list[Affected] = [[] for _ in found]
+    broken: dict[str, Affected] = defaultdict(list)
+    gaps = [*about.incomplete, *unjudged]
+    left_out = 0
+    for requested in traffic:
+        seen = allowances.counted(requested)
+        left_out += requested.requests() - (seen.requests() if seen else 0)
+        if seen is None:
+            continue
         if seen.shape is None:
             gaps.append(f"what the shape {seen.id} uses is not known")
+            continue
+        if not concern.by(seen.shape.coverage).concerns(seen.shape):
             continue
         impact = judge.judge(seen.shape)
         for number, effect in impact.effects.items():
             hits[number].append((seen, effect))
         if impact.unexplained:
             broken[seen.shape.operation].append((seen, Effect(Hit.YES, impact.unexplained)))
-    checked = [
-        _checked(change, affected, gaps, may_keep_from_merging(old, change))
-        for change, affected in zip(found, hits, strict=True)
+    judged = [
+        *zip(found, hits, (may_keep_from_merging(old, change) for change in found), strict=True),
+        *((_operation_broken(affected), affected, False) for affected in broken.values()),
     ]
-    for affected in broken.values():
-        checked.append(_checked(_operation_broken(affected), affected, gaps, False))
+    checked = [_checked(*each, gaps, allowances, about.requests) for each in judged]
     checked.sort(key=lambda each: (list(Severity).index(each.severity), each.verdict is not Verdict.USED))
     outcome = _outcome(checked)
-    return Check(about, outcome, outcome.exit_code, tuple(checked))
+    changed = tuple(checked)
+    return Check(about, outcome, exit_code(outcome, changed, fail_on), left_out, changed)
 
 
-def traffic(store: Store, scope: Scope, window: Window) -> Iterator[Seen]:
-    """Every shape with traffic in the window."""
-    parameters = queries.parameters(scope, window)
-
-    def ask(sql: str) -> list[dict[str, Any]]:
-        return store.query(sql, parameters)
-
-    clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-    for row in ask(queries.TRAFFIC):
-        clients[row["id"]][row["client"], row["client_version"]] = row["n"]
-    entries = {row["id"]: row["entries"] for row in ask(queries.ENTRIES)}
-    shapes = {row["id"]: _shape(row, entries.get(row["id"], [])) for row in ask(queries.SHAPES)}
-    for id_, who in clients.items():
-        yield Seen(id_, shapes.get(id_), who)
-
-
-def _shape(row: dict[str, Any], entries: list[tuple[str, str, str, int]]) -> Shape:
-    return Shape(
-        operation=row["operation"],
-        name=row["name"],
-        type=OperationType(row["type"]),
-        document=row["document"],
-        entries=tuple(Entry(Kind(kind), coordinate, named, State(state)) for kind, coordinate, named, state in entries),
-        coverage=frozenset(map(Coverage, row["coverage"])),
-        invalid=bool(row["invalid"]),
-    )
-
-
-def _checked(change: Change, affected: list[tuple[Seen, Effect]], gaps: list[str], merging: bool) -> CheckedChange:
+def _checked(
+    change: Change, affected: Affected, merging: bool, gaps: list[str], allowances: Allowances, requests: int
+) -> CheckedChange:
+    affected, passed = allowances.passing(change, affected, requests)
     hit = max((effect.hit for _, effect in affected), default=Hit.NO)
     reasons = [effect.why for _, effect in affected if effect.hit is hit and effect.why]
     verdict = {Hit.YES: Verdict.USED, Hit.MAYBE: Verdict.UNKNOWN, Hit.NO: Verdict.UNUSED}[hit]
@@ -147,13 +85,17 @@ def _checked(change: Change, affected: list[tuple[Seen, Effect]], gaps: list[str
         verdict, reasons = Verdict.UNKNOWN, gaps
     shown = [seen for seen, effect in affected if effect.hit is hit]
     return CheckedChange(
+        id=change.id(),
         kind=change.kind,
         coordinate=change.coordinate,
+        detail=change.detail,
         message=change.message,
         severity=change.severity,
         verdict=verdict,
         reasons=tuple(dict.fromkeys(reasons))[:MAX_REASONS],
-        requests=sum(sum(seen.clients.values()) for seen in shown),
+        passed=passed[:MAX_REASONS],
+        requests=sum(seen.requests() for seen in shown),
+        last_seen=_last(shown),
         operations=_operations(shown),
     )
 
@@ -167,21 +109,25 @@ def _operations(affected: list[Seen]) -> tuple[CheckedOperation, ...]:
         CheckedOperation(
             name=name,
             operation=operation,
-            requests=sum(sum(seen.clients.values()) for seen in group),
+            requests=sum(seen.requests() for seen in group),
             clients=tuple(
                 sorted({f"{client} {version}".strip() for seen in group for client, version in seen.clients})
             ),
+            last_seen=_last(group),
         )
         for (name, operation), group in grouped.items()
     ]
     return tuple(sorted(operations, key=lambda each: (-each.requests, each.name)))
 
 
-def _operation_broken(affected: list[tuple[Seen, Effect]]) -> Change:
+def _last(seen: list[Seen]) -> datetime | None:
+    return max((each.last_seen for each in seen if each.last_seen), default=None)
+
+
+def _operation_broken(affected: Affected) -> Change:
     """For a document that breaks though no single breaking change says so, as when fields no longer merge."""
     (seen, effect), *_ = affected
-    assert seen.shape is not None
-    name = seen.shape.name or f"operation {seen.shape.operation}"
+    name = seen.named()
     return Change("operation_broken", name, Severity.BREAKING, f"{name} is not valid any more: {effect.why}")
 
 

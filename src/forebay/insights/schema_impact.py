@@ -12,41 +12,15 @@ from typing import NamedTuple
 
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, GraphQLUnionType
 
-from ..core.shape import FULL_COVERAGE, Coverage, Shape
-from .documents import Documents, Judged
+from ..core.shape import Coverage, Shape
+from .documents import MOST_DOCUMENTS, Documents, Judged
 from .evidence import Evidence
 from .place_changes import Change, Severity
 from .rules import NO, Effect, Schemas, by_entries, when_valid
+from .touches import needs
 from .type_changes import Hit
 
-_NEEDS = {
-    "argument": frozenset({Coverage.FIELDS, Coverage.ARGUMENTS}),
-    "input": frozenset({Coverage.INPUTS}),
-    "one": frozenset({Coverage.INPUTS}),
-    "enum": frozenset({Coverage.FIELDS, Coverage.ENUM_VALUES}),
-    "directive": frozenset({Coverage.DOCUMENT}),
-}
-"""First word of a change's kind → what a reporter must see for its silence to mean anything."""
-
-_FIELDS = frozenset({Coverage.FIELDS})
-
-_HARMLESS = frozenset(
-    (
-        "type_added",
-        "field_added",
-        "enum_value_added",
-        "deprecation_changed",
-        "description_changed",
-        "root_type_added",
-        "directive_added",
-        "directive_usage_added",
-        "directive_usage_removed",
-    )
-)
-
-
-_UNRECORDED = ("@skip", "@include")
-"""Directives that shapes have no entries of: every schema has them."""
+TOO_MANY = f"more than {MOST_DOCUMENTS:,} documents are concerned: the rest was judged by its entries alone"
 
 
 class Impact(NamedTuple):
@@ -69,12 +43,14 @@ class Judge:
         if shape.invalid:
             return Impact({})  # it was refused before the change
         evidence = Evidence(shape)
-        if shape.coverage == FULL_COVERAGE and not any(_touches(change, evidence) for change in self._changes):
-            return Impact({})
+        moved = evidence.moved(self._schemas.old)
         judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
+        for number, change in enumerate(self._changes) if moved else ():
+            if not effects[number].hit and change.severity is Severity.BREAKING and _owner(change) in moved:
+                effects[number] = Effect(Hit.MAYBE, "it ran on a schema that had another type there")
         return Impact({number: effect for number, effect in effects.items() if effect.hit})
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
@@ -95,23 +71,24 @@ class Judge:
         else:
             effect = when_valid(self._schemas, change, evidence, judged)
         if effect is not None and not effect.hit and not self._visible(change, evidence, judged):
-            return Effect(Hit.MAYBE, "the reporter does not show what is needed to tell")
+            unread = judged is None and evidence.covers(Coverage.DOCUMENT) and self._documents.full
+            return Effect(Hit.MAYBE, TOO_MANY if unread else "the reporter does not show what is needed to tell")
         return effect or NO
 
     def _visible(self, change: Change, evidence: Evidence, judged: Judged | None) -> bool:
         """Would the entries show it if the change mattered to this shape?"""
-        needs = _NEEDS.get(change.kind.partition("_")[0], _FIELDS)
+        needed = needs(change)
         seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
-        if needs <= seen:
+        if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
         if "(" in change.coordinate and Coverage.FIELDS in seen and owner.partition("@")[0]:
             return owner not in evidence.fields
-        if not needs & {Coverage.INPUTS, Coverage.ENUM_VALUES} or (
+        if not needed & {Coverage.INPUTS, Coverage.ENUM_VALUES} or (
             judged and judged.nullable and change.kind.endswith("type_changed")
         ):
             return False
-        if Coverage.FIELDS not in seen and (judged is None or Coverage.FIELDS in needs):
+        if Coverage.FIELDS not in seen and (judged is None or Coverage.FIELDS in needed):
             return False
         reach = judged.reach if judged else evidence.reach(self._schemas.old)
         return owner.partition(".")[0] not in reach
@@ -124,20 +101,9 @@ class Judge:
         return NO
 
 
-def _touches(change: Change, evidence: Evidence) -> bool:
-    """Can the change matter to anything that a shape holds whose reporter sees everything?
-
-    If none does, the document need not be validated, which takes milliseconds.  Changes of which
-    types there are, and of where they can stand, reach further than entries: they always can.
-    """
-    owner, is_argument, _ = change.coordinate.partition("(")
-    if change.kind in _HARMLESS and change.severity is Severity.SAFE:
-        return False
-    if is_argument or change.kind.startswith(("field_", "directive_")):
-        return owner in evidence.fields or owner in evidence.directives or owner in _UNRECORDED
-    if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
-        return owner.partition(".")[0] in evidence.types
-    return True
+def _owner(change: Change) -> str:
+    """The type that a change is about, or whose field or value."""
+    return change.coordinate.partition("(")[0].partition(".")[0]
 
 
 def may_keep_from_merging(old: GraphQLSchema, change: Change) -> bool:

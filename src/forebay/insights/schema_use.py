@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from graphql import GraphQLSchema
-
 from ..core.coordinate import Kind
 from ..core.shape import Coverage
 from .answers import About, ElementUse, TypeUse, Verdict
-from .published import Element, kind_of, types_of
+from .published import Element, Published, kind_of, types_of
+from .supergraph import Subgraphs
 
 _SEEN_BY = {
     Kind.TYPE: Coverage.FIELDS,
@@ -34,24 +33,30 @@ Counts = Mapping[tuple[Kind, str], Counted]
 
 
 def schema_use(
-    schema: GraphQLSchema, counts: Counts, enums_returned: Collection[str], about: About
+    published: Published, counts: Counts, enums_returned: Collection[str], about: About
 ) -> tuple[TypeUse, ...]:
     """`enums_returned`: enums of which fields were selected; which of their values came back, nobody saw."""
+    reported = _Reported(counts, about, published.subgraphs)
     return tuple(
-        _type(Element(Kind.TYPE, type_.name, kind_of(type_)), elements, counts, type_.name in enums_returned, about)
-        for type_, elements in types_of(schema)
+        _type(Element(Kind.TYPE, type_.name, kind_of(type_)), elements, reported, type_.name in enums_returned)
+        for type_, elements in types_of(published.schema)
     )
 
 
-def _type(own: Element, elements: tuple[Element, ...], counts: Counts, returned: bool, about: About) -> TypeUse:
-    inner = tuple(_element(element, counts, returned, about) for element in elements)
-    return TypeUse(_element(own, counts, returned, about, inner), inner)
+class _Reported(NamedTuple):
+    counts: Counts
+    about: About
+    subgraphs: Subgraphs
 
 
-def _element(
-    element: Element, counts: Counts, returned: bool, about: About, inside: tuple[ElementUse, ...] = ()
-) -> ElementUse:
+def _type(own: Element, elements: tuple[Element, ...], reported: _Reported, returned: bool) -> TypeUse:
+    inner = tuple(_element(element, reported, returned) for element in elements)
+    return TypeUse(_element(own, reported, returned, inner), inner)
+
+
+def _element(element: Element, reported: _Reported, returned: bool, inside: tuple[ElementUse, ...] = ()) -> ElementUse:
     """`inside`: a type is used at least as much as any of its elements."""
+    counts, about, subgraphs = reported
     counted = counts.get((element.kind, element.coordinate))
     requests = max([counted.requests if counted else 0, *(each.requests for each in inside)])
     seen = [each.last_seen for each in inside if each.last_seen] + ([counted.last_seen] if counted else [])
@@ -69,7 +74,8 @@ def _element(
         last_seen=max(seen, default=None),
         verdict=verdict,
         why=why,
-        arguments=tuple(_element(argument, counts, False, about) for argument in element.arguments),
+        arguments=tuple(_element(argument, reported, False) for argument in element.arguments),
+        subgraphs=subgraphs.get(element.coordinate, ()),
     )
 
 

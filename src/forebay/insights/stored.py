@@ -86,11 +86,12 @@ FROM (
 """
 
 
-def stored(
-    store: Store, graphs: Callable[[], list[Graph]], scope: Scope | None, patience: float = PATIENCE
-) -> tuple[Condition, Contents | None]:
-    """How the store is, and what it holds, if it says so within `patience` seconds."""
-    told: Future[tuple[Condition, Contents | None]] = Future()
+Stored = tuple[Condition, Contents | None]
+
+
+def stored(store: Store, graphs: Callable[[], list[Graph]], scope: Scope | None) -> Callable[[float], Stored]:
+    """Ask how the store is and what it holds; call what comes back with the seconds that the answer may still take."""
+    told: Future[Stored] = Future()
 
     def ask() -> None:
         try:
@@ -98,14 +99,17 @@ def stored(
         except Exception as exc:  # whatever it is: it is for who waits
             told.set_exception(exc)
 
+    def answer(patience: float) -> Stored:
+        try:
+            return told.result(patience)
+        except TimeoutError:
+            return Condition(State.SLOW, f"the store has not answered within {patience:g} s"), None
+
     threading.Thread(target=ask, name="store-asked", daemon=True).start()
-    try:
-        return told.result(patience)
-    except TimeoutError:
-        return Condition(State.SLOW, f"the store has not answered within {patience:.0f} s"), None
+    return answer
 
 
-def _asked(store: Store, graphs: Callable[[], list[Graph]], scope: Scope | None) -> tuple[Condition, Contents | None]:
+def _asked(store: Store, graphs: Callable[[], list[Graph]], scope: Scope | None) -> Stored:
     condition = store.condition()
     try:
         return condition, _contents(store, graphs, scope)

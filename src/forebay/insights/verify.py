@@ -8,6 +8,10 @@
 3. The ledger's requests of each graph and day are those of the table of traffic, as long as it keeps the day.
 4. There are no more rows of traffic than tallies came in.
 
+Beside it, what no journal can tell: agents number their reports, so `missing_reports` counts numbers that
+were never loaded though later ones were.  They are lost (a topic deleted unread, a collector's disk), were
+refused, or are still in some spill; so they are no difference.
+
 A rebuild that is unfinished is a difference by itself.
 
 The loader may run meanwhile.  What is committed is read first, so 1 and 2 judge only ranges
@@ -25,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..core.record import TOPICS, Report, decode
+from ..core.sequences import from_text, missing
 from ..errors import RejectRecord, RetryLater
 from ..journal.port import Journal, Partition
 from ..store.port import Store
@@ -107,6 +112,7 @@ class Verifier:
         compared["dead_letters"] += summary["dead_letters"]
         if summary["lost_records"]:  # known, counted and shown: no difference
             compared["lost_records"] += summary["lost_records"]
+        self._gaps(partition, scope, compared)
         if not summary["ranges"]:
             if committed and committed.offset > self._journal.bounds(partition).low:
                 yield f"{where}: offset {end} is committed and the ledger has no range"
@@ -120,6 +126,12 @@ class Verifier:
             else:
                 yield f"{where}: range {first}-{last} follows one that ends at {row['previous']}"
         yield from self._recomputed(partition, ours, scope, compared)
+
+    def _gaps(self, partition: Partition, scope: Scope | None, compared: Counter[str]) -> None:
+        ours = {"pipeline": self._pipeline, "topic": partition.topic, "partition": partition.number}
+        for row in self._store.query(conservation.GAPS, ours):
+            if scope is None or (row["org"], row["graph"]) == scope:
+                compared["missing_reports"] += missing(from_text(row["held"]))
 
     def _recomputed(
         self, partition: Partition, ours: dict[str, Any], scope: Scope | None, compared: Counter[str]

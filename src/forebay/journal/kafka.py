@@ -42,6 +42,17 @@ LOOK_WITHIN = 2.0
 T = TypeVar("T")
 
 
+READER = {
+    "group.id": "forebay-reader",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",
+    # It jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
+    "fetch.wait.max.ms": 10,
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 1,
+}
+
+
 class KafkaJournal:
     """Implements `Journal` and its promises on a cluster.  Usable from any thread; needs no broker to be made."""
 
@@ -49,13 +60,10 @@ class KafkaJournal:
         self._settings = settings
         self._topics = frozenset(topics)
         self._connection = connection(settings)
-        reader = {"group.id": "forebay-reader", "enable.auto.commit": False, "auto.offset.reset": "error"}
-        # A reader jumps about: it must neither wait for what it no longer wants, nor fetch far ahead.
-        quick = {"fetch.wait.max.ms": 10, "fetch.queue.backoff.ms": 5, "queued.min.messages": 1}
         self._clients = ExitStack()
         try:
             self._admin = self._clients.enter_context(Admin(self._connection))
-            self._reader = self._clients.enter_context(Consumer({**self._connection, **reader, **quick}))
+            self._reader = Consumer({**self._connection, **READER})
             self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
             raise mapped(exc, "be configured so") from exc
@@ -83,7 +91,8 @@ class KafkaJournal:
             except KafkaException as exc:
                 if exc.args[0].code() != KafkaError._UNKNOWN_PARTITION:
                     raise
-                self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)  # so does the reader, until it asks
+                with self._reading:  # so does the reader, until it asks
+                    self._reader.list_topics(partition.topic, timeout=ANSWER_WITHIN)
                 found = self._watermarks(partition)
         except KafkaException as exc:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]", self._admin.heard) from exc
@@ -113,11 +122,11 @@ class KafkaJournal:
             asked = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_WITHIN)
             found = asked[group].result().members
         except KafkaException as exc:
-            raise mapped(exc, f"tell who is in {group}") from exc
+            raise mapped(exc, f"tell who is in {group}", self._admin.heard) from exc
         return sorted(f"{member.client_id} at {member.host.lstrip('/')}" for member in found)
 
     def read(self, partition: Partition, first: int, limit: int, max_bytes: int = 2**24) -> list[Fetched]:
-        """As the port says.  One read at a time: others wait."""
+        """As the port says.  One read or question for bounds at a time: others wait."""
         low, high = self.bounds(partition)
         first, end = max(first, low), min(high, first + limit)
         if first >= end:
@@ -133,10 +142,13 @@ class KafkaJournal:
 
     def close(self) -> None:
         self._appends.close(within=self._settings.delivery)
+        with self._reading:
+            self._reader.close()
         self._clients.close()
 
     def _watermarks(self, partition: Partition) -> tuple[int, int]:
-        return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
+        with self._reading:  # who reads may replace the reader
+            return self._reader.get_watermark_offsets(TopicPartition(*partition), timeout=ANSWER_WITHIN, cached=False)
 
     def _told(self, topic: str, question: Callable[[], T]) -> T:
         """The answer to a question that goes by way of the controller.
@@ -145,11 +157,11 @@ class KafkaJournal:
         """
         try:
             return question()
-        except RetryLater:
+        except RetryLater as exc:
             try:
                 self._admin.list_topics(topic, timeout=LOOK_WITHIN)
-            except KafkaException as exc:
-                raise mapped(exc, "tell who is there", self._admin.heard) from exc
+            except KafkaException:
+                raise exc from None  # nobody is there
             return question()
 
     def _describe(self, topic: str) -> TopicDescription:
@@ -180,4 +192,8 @@ class KafkaJournal:
                 records.append(record)
                 if record.offset >= end - 1:
                     return records
+        # The brokers have told the bounds, and the reader gets nothing: a topic that was recreated it knows by the
+        # id of its former self, for ever if the leader's epoch was higher then.
+        self._reader.close()
+        self._reader = Consumer({**self._connection, **READER})
         raise RetryLater(f"Kafka did not deliver {partition.topic}[{partition.number}] in time")

@@ -24,7 +24,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from ..errors import ForebayError, RejectRecord, RetryLater
-from .port import Message
+from .port import TOO_LARGE, Message
 
 FRAME = 2**16
 """Room between the largest message that is taken and the topic's limit, which is on the batch around it."""
@@ -35,6 +35,13 @@ BROKEN_FOR = 0.5
 DEFAULTS = {"compression.type": "lz4", "linger.ms": 5}
 PROMISES = {"acks": "all", "enable.idempotence": True, "partitioner": "murmur2_random"}
 """Not to be overridden.  The partitioner is that of Java's clients: messages of one key meet, whoever wrote them."""
+
+REASONS = {
+    KafkaError.MSG_SIZE_TOO_LARGE: TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "forbidden",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "forbidden",
+}
 
 
 class _Append:
@@ -96,7 +103,7 @@ class Appends:
         def acknowledged(error: KafkaError | None, _: Delivered) -> None:
             if error is not None:
                 self._broken |= error.fatal()
-                append.fail(RetryLater(f"Kafka did not take the records: {error.str()} ({self._trouble})"))
+                append.fail(_refusal(error, f"{error.str()} ({self._trouble})"))
             append.unacknowledged -= 1
             if not append.unacknowledged and not append.done.done():
                 self._produce_next(append)
@@ -111,10 +118,10 @@ class Appends:
         except KafkaException as exc:
             error = exc.args[0]
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:  # our own limit; the broker's answer is about a batch
-                append.fail(RejectRecord("too_large", f"a record is larger than the journal takes: {error.str()}"))
+                append.fail(RejectRecord(TOO_LARGE, f"a record is larger than the journal takes: {error.str()}"))
             else:
                 self._broken |= error.fatal()
-                append.fail(RetryLater(f"Kafka did not take the records: {error.str()}"))
+                append.fail(_refusal(error, error.str()))
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -137,3 +144,8 @@ class Appends:
             producer.purge()
             producer.flush(1)
         producer.close()
+
+
+def _refusal(error: KafkaError, why: str) -> RetryLater:
+    """Never RejectRecord: a broker speaks of a whole batch, in which others' records may be, and of what may change."""
+    return RetryLater(f"Kafka did not take the records: {why}", reason=REASONS.get(error.code(), "unavailable"))

@@ -184,6 +184,7 @@ class KafkaConsumer:
                 client.incremental_assign(places)
             else:
                 client.assign(places)
+            client.resume(places)  # a pause outlives that a partition is taken away, and given back to the same member
         except (ForebayError, KafkaException) as exc:
             # The client goes on with the assignment whatever is raised here, from places of its own.
             self._failure = Stop(f"partitions could not be taken over: {exc}")
@@ -247,8 +248,10 @@ class KafkaConsumer:
         if self._protocol == "consumer":
             self._client.incremental_unassign(places)
             self._client.incremental_assign(places)
+            self._client.resume(places)
         else:
             self._client.assign([*others, *places])
+            self._client.resume([*others, *places])
             self._paused.clear()
 
     def _watch_topics(self) -> None:

@@ -21,6 +21,9 @@ from typing import NamedTuple, Protocol
 
 from ..errors import ForebayError
 
+TOO_LARGE = "too_large"
+"""The reason of a refusal that is about the size of what was appended."""
+
 
 class Lost(ForebayError):
     """The partition is no longer ours: forget its state and poll."""
@@ -110,7 +113,8 @@ class Appender(Protocol):
         """Durable, in this order, when the future has a result; RetryLater (outcome unknown) otherwise.
 
         RejectRecord for a message that is larger than the journal takes; ValueError at once for
-        a topic that it was not opened with.  The future can't be cancelled.
+        a topic that it was not opened with.  A RetryLater with the reason TOO_LARGE may be another
+        append's fault, unless this one was under way alone.  The future can't be cancelled.
         """
 
 

@@ -8,6 +8,9 @@ For each partition, in this order and never another:
 
 Whoever gets the partition after a crash reads the commit: if a range is declared, exactly this
 range is read and inserted again, under the same token, which the store takes for what it is.
+
+With each commit goes a word for people: how fast this loader goes, and why.  While inserts fail
+there is nothing to commit; then one commit is made again as it is, now and then, for its word.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ import contextlib
 import itertools
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..core.intent import Range, Word, from_metadata, to_metadata
 from ..core.sequences import Sequences, from_text
 from ..errors import RetryLater, Stop
 from ..journal.port import Assigned, Consumer, Fetched, Lost, Partition
@@ -26,11 +31,14 @@ from ..steps import reached
 from ..store.port import AgentKey, Origin, Store
 from ..store.rebuilds import unfinished
 from .block import Block, build, loss, table_of, token
-from .intent import Range, from_metadata, to_metadata
 from .pace import Pace
 
 AWAKE = 60.0
 """Seconds after a poll within which an insert may begin: much less than the store remembers tokens for."""
+
+
+SAY_EVERY = 5.0
+"""Seconds between commits that are made again for their word."""
 
 
 @dataclass(slots=True)
@@ -75,7 +83,10 @@ class Loader:
         pace: Pace,
         clock: Callable[[], float],
         progress: Progress | None = None,
+        *,
         rebuilding: bool = False,
+        name: str = "loader",
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`rebuilding`: this loader serves a rebuild; any other one waits for one that is unfinished."""
         self._consumer = consumer
@@ -86,6 +97,9 @@ class Loader:
         self._rebuilding = rebuilding
         self._held: dict[Partition, _Held] = {}
         self._polled = clock()
+        self._said = clock()
+        self._name = name
+        self._wall = wall
         self.progress = progress or Progress()
 
     def run_for(self, stopping: threading.Event, seconds: float) -> None:
@@ -131,6 +145,7 @@ class Loader:
         now = self._polled = self._clock()
         for partition, records in polled.records.items():
             self._gather(self._held[partition], records, now)
+        self._say_again(now)
         # The longest wait first: where all share one interval, a busy partition must not starve the others.
         for held in sorted(self._held.values(), key=lambda held: held.since):
             try:
@@ -260,11 +275,28 @@ class Loader:
         self._pace.inserted(held.partition.topic, began, now, block.weight, parts, backlog)
 
     def _commit(self, held: _Held, declared: Range | None) -> None:
-        metadata = to_metadata(held.origin.topic_id, declared, held.origin.epoch)
-        self._consumer.commit(held.partition, held.next, metadata)
+        self._consumer.commit(held.partition, held.next, self._metadata(held, declared))
         held.declared, held.confirmed = declared, True
         if declared is None:
             reached("loader.confirmed")
+
+    def _metadata(self, held: _Held, declared: Range | None) -> str:
+        self._said = self._clock()
+        word = Word(int(self._wall()), self._name, self._pace.trouble, self._pace.why)
+        return to_metadata(held.origin.topic_id, declared, held.origin.epoch, word)
+
+    def _say_again(self, now: float) -> None:
+        """While inserts fail: one of our commits once more, with the word of now.
+
+        A range that is declared stands in the group's commit exactly as it is held here, so nothing else changes.
+        """
+        declared = next((held for held in self._held.values() if held.declared), None)
+        if declared is None or not self._pace.failing or now < self._said + SAY_EVERY:
+            return
+        try:
+            self._consumer.commit(declared.partition, declared.next, self._metadata(declared, declared.declared))
+        except Lost:
+            self._held.pop(declared.partition)
 
 
 def _incomplete(held: _Held) -> bool:

@@ -51,6 +51,11 @@ class Pace:
         return self._pressure.failures > 0
 
     @property
+    def trouble(self) -> str:
+        """Why the latest insert failed, in a word; empty if it did not."""
+        return self._pressure.trouble or ""
+
+    @property
     def batch(self) -> int:
         """Bytes of records that an insert holds at most, if it holds more than one."""
         return self._decision.batch_bytes

@@ -169,7 +169,7 @@ class Rebuilding:
 
     def _settle(self, consumer: Consumer) -> None:
         """Insert and confirm what loaders had declared, as the only one of their group."""
-        loader = Loader(consumer, self._store, self._pipeline, Pace(), time.monotonic, rebuilding=True)
+        loader = Loader(consumer, self._store, self._pipeline, Pace(), time.monotonic, rebuilding=True, name="rebuild")
         wanted = self._partitions()
         until = time.monotonic() + SETTLED_WITHIN
         trouble, settled = "", frozenset[Partition]()

@@ -32,6 +32,18 @@ DATABASE = "forebay"
 REMEMBERED_DAYS = 90
 """A report of an agent that has been silent for longer is taken for a new one."""
 
+SEEN = f"""
+SELECT org, graph, agent, argMax((ours, latest), (ours, until)) AS held FROM (
+  SELECT org, graph, agent, topic_id = {{topic_id:String}} AS ours, max(last_appended) AS until,
+    argMax((first_offset, last_offset, before, after), last_offset) AS latest
+  FROM ledger ARRAY JOIN seen_agent AS agent, seen_before AS before, seen_after AS after
+  WHERE pipeline = {{pipeline:String}} AND topic = {{topic:String}} AND partition = {{partition:UInt32}}
+    AND last_appended > now() - INTERVAL {REMEMBERED_DAYS} DAY
+  GROUP BY org, graph, agent, topic_id
+) GROUP BY org, graph, agent
+"""
+"""Within one incarnation of the topic offsets say what is latest, not the clock, which may jump."""
+
 BOUNDED = {"send_progress_in_http_headers": 0}
 """For a server: each header of progress would begin the time for an answer anew; so it answers in time or is slow."""
 
@@ -105,15 +117,8 @@ class ClickHouse:
         return int(row["last"]) + 1 if row["ranges"] else 0
 
     def seen(self, origin: Origin) -> dict[AgentKey, Seen]:
-        rows = self.query(
-            "SELECT org, graph, agent, argMax((topic_id = {topic_id:String}, first_offset, last_offset, before, after),"
-            " (topic_id = {topic_id:String}, last_appended, last_offset)) AS latest"
-            " FROM ledger ARRAY JOIN seen_agent AS agent, seen_before AS before, seen_after AS after"
-            " WHERE pipeline = {pipeline:String} AND topic = {topic:String} AND partition = {partition:UInt32}"
-            f" AND last_appended > now() - INTERVAL {REMEMBERED_DAYS} DAY GROUP BY org, graph, agent",
-            asdict(origin),
-        )
-        return {(row["org"], row["graph"], row["agent"]): _seen(*row["latest"]) for row in rows}
+        rows = self.query(SEEN, asdict(origin))
+        return {(row["org"], row["graph"], row["agent"]): _seen(*row["held"]) for row in rows}
 
     def condition(self) -> Condition:
         try:
@@ -153,6 +158,7 @@ class ClickHouse:
                 raise failure(exc) from exc
 
 
-def _seen(current: bool, first: int, last: int, before: str, after: str) -> Seen:
+def _seen(current: bool, latest: tuple[int, int, str, str]) -> Seen:
     """What an earlier incarnation of the topic held stands below all of this one."""
-    return Seen(first, last, before, after) if current else Seen(-1, -1, after, after)
+    after = latest[-1]
+    return Seen(*latest) if current else Seen(-1, -1, after, after)

@@ -32,4 +32,9 @@ OK = Condition(State.OK, "the store answers")
 
 def condition_of(error: RetryLater | Stop) -> Condition:
     """What an error of the store says about it."""
-    return Condition(State(error.reason) if error.reason in tuple(State) else State.REFUSING, str(error))
+    return Condition(state_of(error.reason), str(error))
+
+
+def state_of(word: str) -> State:
+    """Also of a word that no state has."""
+    return State(word) if word in tuple(State) else State.REFUSING

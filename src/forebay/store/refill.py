@@ -102,8 +102,13 @@ SELECT topic_id, partition, min(first_offset) AS first, max(last_offset) AS last
 
 BARE = f"""
 SELECT DISTINCT org, graph, lower(hex(shape)) AS id FROM shapes
-WHERE notEmpty(coverage) AND NOT invalid
-  AND (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_entries) LIMIT {PAGE}
+WHERE entries != '[]' AND (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_entries) LIMIT {PAGE}
+"""
+
+SEEN = "INSERT INTO shape_seen SELECT org, graph, shape, max(time) FROM traffic GROUP BY org, graph, shape"
+ANY = "SELECT DISTINCT toDate(time) AS day FROM traffic"
+UNSEEN = f"""{ANY}
+WHERE (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_seen)
 """
 
 UNDER_WAY = """
@@ -178,7 +183,8 @@ class Refill:
         """Make what was dropped anew, empty.
 
         A shape without its entries would seem to use nothing; without the shape, its requests are
-        known to name something that is not there.
+        known to name something that is not there.  When shapes were last requested is read from the
+        traffic, whatever is known of it: only the latest time counts.
         """
         gone = self.dropped()
         if "shape_entries" in gone and "shapes" not in gone:
@@ -188,6 +194,7 @@ class Refill:
                 listed = ", ".join(f"({_text(row['org'])}, {_text(row['graph'])}, '{row['id']}')" for row in bare)
                 self._delete("shapes", f"(org, graph, lower(hex(shape))) IN ({listed})")
         self._store.migrate(self._window, restore=gone)
+        self._store.command(SEEN)
 
     def stands(self) -> int:
         """The latest epoch whose rows in the ledger are whole."""
@@ -273,10 +280,14 @@ class Refill:
             self._delete("ledger", f"{ours} AND epoch < {epoch} AND ({chosen})")
 
     def _hollow(self) -> list[date]:
-        """Days on which some graph has less traffic than the ledger says."""
-        rows = _LEDGER_DAYS if "traffic" in self.dropped() else f"{_LEDGER_DAYS} UNION ALL {_TRAFFIC_DAYS}"
-        found = self._store.query(HOLLOW.format(rows=rows), {"stands": self.stands(), "kept": self._kept})
-        return [row["day"] for row in found]
+        """Days on which some graph has less traffic than the ledger says, or shapes that no window would have."""
+        gone = self.dropped()
+        rows = _LEDGER_DAYS if "traffic" in gone else f"{_LEDGER_DAYS} UNION ALL {_TRAFFIC_DAYS}"
+        asked = {"stands": self.stands(), "kept": self._kept}
+        days = {row["day"] for row in self._store.query(HOLLOW.format(rows=rows), asked)}
+        if "traffic" not in gone:
+            days |= {row["day"] for row in self._store.query(ANY if "shape_seen" in gone else UNSEEN)}
+        return sorted(days)
 
     def _delete(self, table: str, where: str) -> None:
         self._store.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 0")

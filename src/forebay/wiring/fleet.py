@@ -90,13 +90,13 @@ def collect(data: Path, address: Address, started: Started) -> str:
     gate = Gate(None if address.loopback else keys)
     with closing(journal()) as kafka:
         spill = Spill(kafka, data / "spill", own.after, own.segment_mib * MIB, own.total_mib * MIB, time.time)
-        collector = Collector(spill, keys, limits(), time.time)
+        collector = Collector(spill, keys, limits(), time.time, lambda: spill.trouble)
         try:
             asyncio.run(serve(Starlette(routes=[*collector.routes(), metrics_route(gate.admit)]), address, started))
         finally:
             left = spill.close()
-    if left.records:
-        return f"stopped; {left.records:,} reports are left in {left.directory}: the next collector on it sends them"
+    if waiting := left.records + left.refused:
+        return f"stopped; {waiting:,} reports are left in {left.directory}: the next collector on it sends them"
     return "stopped; everything acknowledged is in Kafka"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -45,6 +47,7 @@ class Loading:
         self._prepare, self._tidy = prepare, tidy
         self._pace = Pace(own.batch_mib * MIB, own.linger, own.budget_mib * MIB)
         self._retry = own.retry
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loader")
 
@@ -65,7 +68,15 @@ class Loading:
                     self._prepare()
                     prepared, self.progress.trouble = True, ""
                 with closing(self._journal.consumer(GROUP, TOPICS)) as consumer:
-                    loader = Loader(consumer, self._store, self._pipeline, self._pace, time.monotonic, self.progress)
+                    loader = Loader(
+                        consumer,
+                        self._store,
+                        self._pipeline,
+                        self._pace,
+                        time.monotonic,
+                        self.progress,
+                        name=self._name,
+                    )
                     while not self._stopping.is_set():
                         loader.run_for(self._stopping, TIDY_EVERY)
                         self._tidy()

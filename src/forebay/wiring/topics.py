@@ -6,12 +6,12 @@ from contextlib import closing
 
 from .. import settings
 from ..collector.admission import MIB
+from ..core.intent import topic_id_in
 from ..core.record import TOPICS
 from ..journal.port import Journal, Partition
 from ..journal.topics import Finding, Needs, Topic
 from ..journal.topics import check as judge
 from ..journal.topics import plan as planned
-from ..loader.intent import topic_id_in
 from .fleet import journal
 from .loading import GROUP
 

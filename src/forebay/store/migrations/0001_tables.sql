@@ -25,19 +25,32 @@ TTL
   time + INTERVAL 800 DAY DELETE
 SETTINGS non_replicated_deduplication_window = 10000;
 
+-- When a shape was last requested: which shapes a window has is asked here, of one row each, and not of all traffic.
+CREATE TABLE shape_seen (
+  org LowCardinality(String), graph LowCardinality(String), shape FixedString(16),
+  last SimpleAggregateFunction(max, DateTime('UTC'))
+) ENGINE = AggregatingMergeTree ORDER BY (org, graph, shape)
+TTL last + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
+
+-- `entries`: as JSON, [kind, coordinate, named type, state] each, for who wants all of a shape; `shape_entries` is
+-- the other way around.  Small granules and blocks: a check picks some hundred shapes out of a million.
 CREATE TABLE shapes (
   org LowCardinality(String), graph LowCardinality(String), shape FixedString(16),
   source LowCardinality(String), operation String, name String, type LowCardinality(String),
-  document String CODEC(ZSTD(3)), invalid Bool, coverage Array(LowCardinality(String)), received DateTime('UTC')
+  document String CODEC(ZSTD(3)), invalid Bool, coverage Array(LowCardinality(String)),
+  entries String CODEC(ZSTD(3)), received DateTime('UTC')
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, shape)
-TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
+TTL received + INTERVAL 800 DAY
+SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 32,
+  min_compress_block_size = 16384, max_compress_block_size = 65536;
 
 -- `used`: an argument or input field that is absent wherever it could stand is recorded, not used.
 CREATE TABLE shape_entries (
   org LowCardinality(String), graph LowCardinality(String), coordinate String CODEC(ZSTD(3)),
   kind LowCardinality(String), shape FixedString(16), named_type LowCardinality(String),
   state UInt8, used Bool, operation LowCardinality(String), name LowCardinality(String), type LowCardinality(String),
-  received DateTime('UTC')
+  received DateTime('UTC'), INDEX named_type named_type TYPE set(0),
+  INDEX owner substringIndex(coordinate, '.', 1) TYPE set(0)
 ) ENGINE = ReplacingMergeTree(received) ORDER BY (org, graph, coordinate, kind, shape)
 TTL received + INTERVAL 800 DAY SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -90,8 +103,14 @@ SELECT org, graph, unhex(s) AS shape, c AS client, cv AS client_version, sv AS s
 FROM landing ARRAY JOIN landing.minute AS m, landing.schema_version AS sv, landing.shape AS s, landing.client AS c,
   landing.client_version AS cv, landing.status AS st, landing.requests AS r, landing.errors AS e, landing.duration AS d;
 
+CREATE MATERIALIZED VIEW shape_seen_view TO shape_seen AS
+SELECT org, graph, unhex(s) AS shape, toStartOfFiveMinutes(toDateTime(m * 60, 'UTC')) AS last
+FROM landing ARRAY JOIN landing.minute AS m, landing.shape AS s;
+
 CREATE MATERIALIZED VIEW shapes_view TO shapes AS
 SELECT org, graph, unhex(id) AS shape, source, operation, name, type, document, invalid, coverage,
+  toJSONString(arrayZip(landing_named.kind, landing_named.coordinate, landing_named.named_type, landing_named.state))
+    AS entries,
   toDateTime(intDiv(landing_named.received, 1000), 'UTC') AS received
 FROM landing_named WHERE record = 'shape';
 

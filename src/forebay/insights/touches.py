@@ -1,0 +1,149 @@
+"""Which shapes a change can concern at all, as sets that the store looks up: the others need not be judged.
+
+Whatever the judge finds an effect for is among them (`schema_impact`).  How far a change reaches
+depends on what a reporter sees: where it does not show what is needed to tell, all are concerned
+that might hold it.  Pure.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLSchema, get_named_type, is_abstract_type
+
+from ..core.coordinate import field
+from ..core.shape import FULL_COVERAGE, Coverage, Shape
+from .evidence import places_of
+from .place_changes import Change, Severity
+from .rules import Schemas
+from .type_changes import all_reachable
+
+HARMLESS = frozenset(
+    (
+        "type_added",
+        "field_added",
+        "enum_value_added",
+        "deprecation_changed",
+        "description_changed",
+        "root_type_added",
+        "directive_added",
+        "directive_usage_added",
+        "directive_usage_removed",
+    )
+)
+"""Where they are safe, no shape can tell anything about them."""
+
+UNRECORDED = ("@skip", "@include")
+"""Directives that shapes have no entries of: every schema has them."""
+
+NEEDS = {
+    "argument": frozenset({Coverage.FIELDS, Coverage.ARGUMENTS}),
+    "input": frozenset({Coverage.INPUTS}),
+    "one": frozenset({Coverage.INPUTS}),
+    "enum": frozenset({Coverage.FIELDS, Coverage.ENUM_VALUES}),
+    "directive": frozenset({Coverage.DOCUMENT}),
+}
+"""First word of a change's kind → what a reporter must see for its silence to mean anything; else the fields."""
+
+
+def needs(change: Change) -> frozenset[Coverage]:
+    return NEEDS.get(change.kind.partition("_")[0], frozenset({Coverage.FIELDS}))
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Shapes with an entry of one of the coordinates, or of one of the types: itself, of it, or in it.
+
+    `everything`: all shapes whatsoever.
+    """
+
+    coordinates: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def concerns(self, shape: Shape) -> bool:
+        """What the store finds by the entries that it keeps."""
+        return self.everything or any(
+            entry.coordinate in self.coordinates
+            or entry.named_type in self.types
+            or entry.coordinate.partition(".")[0] in self.types
+            for entry in shape.entries
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.coordinates or self.types)
+
+    def __or__(self, other: Touch) -> Touch:
+        return Touch(
+            self.coordinates | other.coordinates, self.types | other.types, self.everything or other.everything
+        )
+
+
+EVERYTHING = Touch(everything=True)
+
+
+class Concern:
+    """What changes touch, for shapes of reporters that see more or less."""
+
+    def __init__(self, schemas: Schemas, changes: Iterable[Change]) -> None:
+        self._schemas = schemas
+        self._changes = [each for each in changes if not (each.kind in HARMLESS and each.severity is Severity.SAFE)]
+        self._by: dict[frozenset[Coverage], Touch] = {}
+
+    def by(self, coverage: frozenset[Coverage]) -> Touch:
+        if coverage not in self._by:
+            each = (_touch(self._schemas, change, coverage) for change in self._changes)
+            self._by[coverage] = functools.reduce(operator.or_, each, Touch())
+        return self._by[coverage]
+
+
+def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
+    owner, is_argument, _ = change.coordinate.partition("(")
+    type_ = owner.partition(".")[0]
+    whole = coverage == FULL_COVERAGE
+    if Coverage.FIELDS not in coverage or owner in UNRECORDED or change.kind == "root_type_changed":
+        return EVERYTHING
+    if owner.startswith("@"):  # only Forebay's own agents tell of directives, and of conditions on types
+        return Touch(frozenset({owner})) if whole else EVERYTHING
+    if is_argument or change.kind.startswith("field_"):
+        return Touch(frozenset({owner}))
+    given = places_of(schemas.old, type_)
+    if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
+        if needs(change) - coverage and change.kind == "input_field_type_changed":
+            return EVERYTHING  # whatever a nullable variable held
+        own = Touch(given, frozenset({type_}))
+        return own if whole else own | _holding(schemas.old, type_)
+    around = {type_, change.detail, *_around(schemas.old, type_)}
+    return Touch(given, frozenset(around - {""})) if whole else EVERYTHING
+
+
+def _holding(schema: GraphQLSchema, type_: str) -> Touch:
+    """Fields that may have been given a value of this type, inside another one perhaps."""
+
+    def holds(arguments: Any) -> bool:
+        names = (get_named_type(each.type).name for each in arguments.values())
+        return type_ in all_reachable((schema,), names)
+
+    if any(holds(directive.args) for directive in schema.directives):
+        return EVERYTHING
+    fields = (
+        field(each.name, name)
+        for each in schema.type_map.values()
+        for name, item in getattr(each, "fields", {}).items()
+        if holds(getattr(item, "args", {}))
+    )
+    return Touch(frozenset(fields))
+
+
+def _around(schema: GraphQLSchema, name: str) -> list[str]:
+    """The abstract types that an object type belongs to: two of them may have met in it alone."""
+    type_ = schema.type_map.get(name)
+    return [
+        each.name
+        for each in schema.type_map.values()
+        if is_abstract_type(each) and type_ is not None and schema.is_sub_type(each, type_)
+    ]

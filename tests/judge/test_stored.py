@@ -1,0 +1,54 @@
+"""The stored document stands for the original on any schema: valid or invalid alike, and with none of its values."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from graphql import parse, validate
+
+from forebay.agent.extract import Extractor
+from forebay.insights.mistakes import BadSchema
+from forebay.insights.published import build
+
+from .judge import valid
+from .mutations import mutated
+from .operations import Writer
+
+SECRETS = ('"p"', '"q"', "3000000000", '"s"', "-7")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_valid_or_invalid_as_the_original_on_schemas_that_neither_was_written_for(seed: int) -> None:
+    """But for a number that is too large for its new type, which only the original shows."""
+    rng, broken, fine = Random(seed), 0, 0
+    while broken < 40:
+        model, schema = valid(rng)
+        extractor = Extractor(schema)
+        sources = [source for _ in range(12) if "3000000000" not in (source := Writer(schema, rng).source)]
+        stored = [extractor.operation(source).document for source in sources]
+        for _ in range(6):
+            changed = mutated(mutated(model, rng.randrange(2**32)), rng.randrange(2**32))
+            try:
+                other = build(changed.sdl(), "new schema")
+            except BadSchema:
+                continue
+            for source, text in zip(sources, stored, strict=True):
+                alike = [bool(validate(other, parse(each), max_errors=1)) for each in (source, text)]
+                assert alike[0] is alike[1], (source, text, changed.sdl())
+                broken, fine = broken + alike[0], fine + (not alike[0])
+    assert fine > broken
+
+
+def test_no_literal_of_a_random_document_is_stored() -> None:
+    rng, stored = Random(9), 0
+    for _ in range(20):
+        _, schema = valid(rng)
+        extractor = Extractor(schema)
+        for _ in range(10):
+            writer = Writer(schema, rng)
+            operation = extractor.operation(writer.source)
+            text = operation.document + repr(operation.shape(writer.variables()).entries)
+            stored += any(secret in writer.source for secret in SECRETS)
+            assert not [secret for secret in SECRETS if secret in text], writer.source
+    assert stored > 50

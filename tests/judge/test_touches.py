@@ -1,0 +1,45 @@
+"""Only shapes that a change touches are judged: no other one has an effect, whatever its reporter sees."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from forebay.insights.mistakes import BadSchema
+from forebay.insights.published import build
+from forebay.insights.rules import Schemas
+from forebay.insights.schema_changes import changes
+from forebay.insights.schema_impact import Judge
+from forebay.insights.touches import Concern
+
+from .judge import COVERAGES, as_seen, valid, working
+from .mutations import mutated
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_not_touched_has_no_effect(seed: int) -> None:
+    rng = Random(seed)
+    model, ran = valid(rng)
+    if seed % 3 == 0:  # what is served has moved on from what the traffic ran on
+        model = mutated(model, rng.randrange(2**32))
+    old = build(model.sdl(), "old schema")
+    shapes = [each.shape for each in working(ran, old, rng)]
+    judged = spared = 0
+    for _ in range(12):
+        try:
+            new = build(mutated(model, rng.randrange(2**32)).sdl(), "new schema")
+        except BadSchema:
+            continue
+        found = changes(old, new)
+        concern, judge = Concern(Schemas(old, new), found), Judge(old, new, found)
+        for coverage in COVERAGES:
+            for shape in shapes:
+                seen = as_seen(shape, coverage)
+                concerned = concern.by(coverage).concerns(seen)
+                spared += not concerned
+                impact = judge.judge(seen)
+                judged += bool(impact.effects or impact.unexplained)
+                assert concerned or not (impact.effects or impact.unexplained), ([str(c) for c in found], seen, impact)
+    assert judged
+    assert spared
