@@ -256,6 +256,23 @@ def test_what_a_killed_loader_had_declared_is_settled_first(site: Site, step: st
     assert site.verified() == ()
 
 
+def test_what_was_inserted_and_not_confirmed_counts_once_though_its_token_is_forgotten(site: Site) -> None:
+    """With the table goes what it remembered of inserts: who loads the range once more then counts it twice."""
+    filled(site)
+    site.append("c", 1, {1: 1_000})
+    kill_at("loader.inserted")
+    with pytest.raises(Killed):
+        site.load()
+    on_step(None)
+    before = site.traffic()
+    assert before["c", ago(1)] == 1_000
+    site.store.command("TRUNCATE TABLE traffic")
+    site.rebuilding().run(days(3))
+    site.load()
+    assert site.traffic() == before
+    assert site.verified() == ()
+
+
 @pytest.mark.parametrize("loss", ["DROP TABLE", "TRUNCATE TABLE"])
 def test_a_lost_table_of_traffic_comes_back_as_far_as_the_log_holds_it(site: Site, loss: str) -> None:
     filled(site)
