@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -91,8 +92,9 @@ class Member:
         self._orders = ours
 
     def order(self, order: Order) -> None:
-        """Obeyed within milliseconds; None takes back a Kill that has not come about."""
-        self._orders.send(order)
+        """Obeyed within milliseconds, unless it is dead; None takes back a Kill that has not come about."""
+        with suppress(BrokenPipeError):
+            self._orders.send(order)
 
     def stopped(self) -> bool:
         """Has it been stopped by SIGSTOP?"""
@@ -171,8 +173,8 @@ def _obey(orders: Connection, clock: _Clock) -> None:
     while True:
         try:
             order: Order = orders.recv()
-        except EOFError:
-            return
+        except EOFError:  # who started this is gone
+            os._exit(1)
         match order:
             case Jump(seconds):
                 clock.ahead = seconds

@@ -7,6 +7,7 @@ product has to answer exactly those, router by router, while traffic goes on.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -39,6 +40,10 @@ class Turn:
     behind: float
 
 
+def exact(turns: Sequence[Turn]) -> bool:
+    return not any(turn.lost or turn.doubled for turn in turns)
+
+
 @dataclass(slots=True)
 class Run:
     """One world, fault after fault.  Ends with the first turn whose totals are not exact."""
@@ -50,16 +55,16 @@ class Run:
     turns: list[Turn] = field(default_factory=list)
     _due: list[Counter[str]] = field(default_factory=list)  # of each turn: what has to land, by router
 
-    @property
-    def exact(self) -> bool:
-        return not any(turn.lost or turn.doubled for turn in self.turns)
-
-    def go(self, plan: Sequence[Sequence[Fault]]) -> list[Turn]:
+    def go(self, plan: Sequence[Sequence[Fault]], seconds: float = math.inf) -> list[Turn]:
+        """Turn by turn; no more are begun after so long."""
+        over = time.monotonic() + seconds
         try:
             self.world.begin(_client(0))
             for number, faults in enumerate(plan):
+                if time.monotonic() > over:
+                    break
                 self._turn(number, faults)
-                if not self.exact:
+                if not exact(self.turns):
                     return self.turns
             self._last()
             return self.turns
@@ -72,6 +77,7 @@ class Run:
             agent.waited()
         gone = self._inject(number, faults)
         world.gone |= gone
+        world.revive()
         owed = world.turn(client, _client(number + 1))
         stall = max(agent.waited() for agent in world.agents)
         acknowledged = time.monotonic()
@@ -132,7 +138,7 @@ class Run:
         for number in range(len(self.turns)):
             self._judge(number)
         verified = world.ask("verify")
-        assert verified["ok"] or not self.exact, verified
+        assert verified["ok"] or not exact(self.turns), verified
         assert world.letters() == world.poison
         assert world.status()["lost_records"] == world.lost_records
         assert verified["compared"].get("missing_reports", 0) == len(world.lost())

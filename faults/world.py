@@ -122,6 +122,12 @@ class World:
         self.agents.append(agent)
         return agent
 
+    def revive(self) -> None:
+        """Start again who is dead: an order to die may have been obeyed while it was taken back."""
+        for member in (*self.collectors, *self.loaders):
+            if member.dead():
+                member.start()
+
     def turn(self, client: str, following: str) -> Counter[str]:
         """What routers had acknowledged for `client`, all of it: they report for the following one now."""
         for agent in self.agents:
@@ -159,6 +165,7 @@ class World:
 
         def answered() -> bool:
             nonlocal answer
+            assert not self.console.dead(), "the console has died, and nobody killed it"
             answer = ask(self.console, question)
             return True
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError
@@ -53,7 +54,7 @@ def reach(counted: Callable[[], int], goal: int) -> None:
 
 def begun(journal: KafkaJournal, topic: str) -> KafkaJournal:
     """With the producer's identity fetched, which takes a broker that has just started a second or more."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 40
     while True:
         try:
             journal.append([Message(topic, "key", b"first")]).result(timeout=30)
@@ -210,3 +211,21 @@ def test_what_a_recreated_topic_holds_is_read_though_its_leader_began_anew(broke
     with suppress(RetryLater):
         journal.read(there, 0, 1)
     assert journal.read(there, 0, 1)
+
+
+def test_a_recreated_topic_whose_leader_is_another_broker_is_found_by_another_producer(tmp_path: Path) -> None:
+    """For librdkafka the new leader's epoch is lower, so it would ask the former one for ever."""
+    broker = Broker(tmp_path, brokers=3)
+    try:
+        topic = broker.name("letters")
+        broker.create(topic, on=[1, 2])
+        with closing(KafkaJournal(broker.settings(delivery=DELIVERY), [topic])) as journal:
+            begun(journal, topic)
+            broker.cluster.pause(1)
+            begun(journal, topic)  # led by the second one now
+            broker.cluster.resume(1)
+            broker.delete(topic)
+            broker.create(topic, on=[1])
+            begun(journal, topic)
+    finally:
+        broker.cluster.remove()

@@ -60,12 +60,14 @@ class Broker:
         self.create(name, partitions)
         return name
 
-    def create(self, name: str, partitions: int = 1) -> None:
+    def create(self, name: str, partitions: int = 1, on: list[int] | None = None) -> None:
+        """With one replica each, or on these brokers, the first of which leads."""
         config = {"message.timestamp.type": "LogAppendTime"}
+        where = {"replica_assignment": [on] * partitions} if on else {"replication_factor": 1}
         until = time.monotonic() + 15
         while True:
             try:
-                self.admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+                self.admin.create_topics([NewTopic(name, partitions, config=config, **where)])[name].result()
                 break
             except KafkaException as exc:  # a broker that has just come back is not counted in at once
                 if exc.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > until:

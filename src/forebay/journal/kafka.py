@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -67,7 +66,8 @@ class KafkaJournal:
             self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
             raise mapped(exc, "be configured so") from exc
-        self._reading = threading.Lock()
+        self._reading, self._asking = threading.Lock(), threading.Lock()
+        self._askers: dict[str, Consumer] = {}  # by group
 
     def append(self, messages: Sequence[Message]) -> Future[None]:
         if unknown := {message.topic for message in messages} - self._topics:
@@ -107,14 +107,17 @@ class KafkaJournal:
         return [Partition(topic, number) for number in under_replicated(self._describe(topic))]
 
     def committed(self, group: str, partition: Partition) -> Commit | None:
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(partition.topic, partition.number)])
-        try:
-            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ANSWER_WITHIN)[group].result()
-            [found] = answer.topic_partitions
-            if found.error:
-                raise KafkaException(found.error)
-        except KafkaException as exc:
-            raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
+        # Not by the admin client: the process dies if the group's coordinator has moved (librdkafka issue 5040).
+        with self._asking:
+            try:
+                if group not in self._askers:  # it never joins the group
+                    config = {**self._connection, "group.id": group, "enable.auto.commit": False}
+                    self._askers[group] = Consumer(config)
+                [found] = self._askers[group].committed([TopicPartition(*partition)], timeout=ANSWER_WITHIN)
+                if found.error:
+                    raise KafkaException(found.error)
+            except KafkaException as exc:
+                raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
     def members(self, group: str) -> list[str]:
@@ -142,8 +145,9 @@ class KafkaJournal:
 
     def close(self) -> None:
         self._appends.close(within=self._settings.delivery)
-        with self._reading:
-            self._reader.close()
+        with self._reading, self._asking:
+            for client in (self._reader, *self._askers.values()):
+                client.close()
         self._clients.close()
 
     def _watermarks(self, partition: Partition) -> tuple[int, int]:

@@ -13,6 +13,7 @@ identity, not on the producer's.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -44,6 +45,10 @@ REASONS = {
 }
 
 
+Place = tuple[str | None, int | None]
+"""Topic and partition, as far as the client knows them."""
+
+
 class _Append:
     """One append under way.  Counted down by the polling thread alone."""
 
@@ -71,6 +76,8 @@ class Appends:
             "error_cb": self._on_error,
         }
         self._trouble = "not acknowledged in time"
+        self._patience = 2 * delivery
+        self._failing: dict[Place, float] = {}  # since when nothing is acknowledged there
         self._broken = False
         self._closing = threading.Event()
         self._producer = Producer(self._config)
@@ -100,9 +107,9 @@ class Appends:
         run = append.runs.popleft()
         append.unacknowledged = len(run)
 
-        def acknowledged(error: KafkaError | None, _: Delivered) -> None:
+        def acknowledged(error: KafkaError | None, message: Delivered) -> None:
+            self._broken |= self._stuck((message.topic(), message.partition()), error)
             if error is not None:
-                self._broken |= error.fatal()
                 append.fail(_refusal(error, f"{error.str()} ({self._trouble})"))
             append.unacknowledged -= 1
             if not append.unacknowledged and not append.done.done():
@@ -123,6 +130,17 @@ class Appends:
                 self._broken |= error.fatal()
                 append.fail(_refusal(error, error.str()))
 
+    def _stuck(self, place: Place, error: KafkaError | None) -> bool:
+        """Is it time for another producer?  After a fatal error, and where messages do not arrive for long.
+
+        librdkafka takes the leader of a topic that was recreated for old news if its epoch is lower than that of
+        the former one, and goes on asking the wrong broker for ever.
+        """
+        if error is None:
+            self._failing.pop(place, None)
+            return False
+        return error.fatal() or time.monotonic() - self._failing.setdefault(place, time.monotonic()) > self._patience
+
     def _serve(self) -> None:
         while not self._closing.is_set():
             try:
@@ -132,6 +150,7 @@ class Appends:
             if self._broken:  # librdkafka: after a fatal error an idempotent producer takes nothing any more
                 old, self._producer = self._producer, Producer(self._config)
                 self._give_up(old, 0)
+                self._failing.clear()
                 self._broken = False
                 self._closing.wait(BROKEN_FOR)
 
