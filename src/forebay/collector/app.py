@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..access import Denied, Identity, Scope, SigningKeys
+from ..access import Denied, Scope, SigningKeys
 from ..core import wire
 from ..core.record import SchemaColumns, ShapeColumns, TallyColumns, columns_of
 from ..core.shape import content_hash
