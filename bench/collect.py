@@ -28,7 +28,7 @@ from .ingest import Server, cosmo, native, server
 from .processes import cpu, mebibytes, token
 from .result import Result, at_least
 
-CONNECTIONS, ROUNDS, SECONDS = 64, 7, 1.5
+CONNECTIONS, ROUNDS, SECONDS = 64, 5, 1.5
 
 
 def run() -> Iterator[Result]:

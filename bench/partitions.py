@@ -1,7 +1,7 @@
 """What a report costs a fleet, by the number of partitions of its topic.
 
 1, 3, 12 and 48 partitions, each with a collector and a loader of its own as processes (see
-`processes`): 200 agents send 100 reports a second for 8 seconds, 100 tallies each, as routers do.
+`processes`): 200 agents send 100 reports a second for 6 seconds, 100 tallies each, as routers do.
 `partitions/cpu_N`: CPU of collector and loader for a report, until the last one is in the store,
 less what both cost while nothing happens; that is in the remarks, with the store's own.
 `partitions/behind_N`: seconds from the last answer until its report and all others are in the store.
@@ -33,7 +33,7 @@ from .processes import Measured, cpu, loaded, measured, mebibytes, metric, pid, 
 from .result import Result
 
 PARTITIONS = (1, 3, 12, 48)
-AGENTS, PER_SECOND, SECONDS, IDLE = 200, 100, 8, 2.0
+AGENTS, PER_SECOND, SECONDS, IDLE = 200, 100, 6, 2.0
 
 
 def run() -> Iterator[Result]:

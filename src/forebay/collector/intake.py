@@ -8,7 +8,6 @@ once.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from ..journal.port import Appender, Message
 from ..metrics import ADJUSTED, LOST, REPORTS, REQUESTS
 from ..steps import reached
 from .admission import Limits
+from .waking import Waking
 
 DAY = 86_400
 FUTURE_MINUTES = 10
@@ -91,6 +91,7 @@ class Intake:
         self._journal = journal
         self._limits = limits
         self._clock = clock
+        self._waking = Waking()
         self._agent = uuid.uuid4().hex
         self._sequences: dict[Identity, int] = {}
         self._published: dict[PublishedKey, int] = {}  # → day
@@ -131,7 +132,7 @@ class Intake:
         )
 
     async def _take(self, messages: list[Message], fresh: list[PublishedKey], day: int, counts: Counts) -> None:
-        await asyncio.wrap_future(self._journal.append(messages))
+        await self._waking.result(self._journal.append(messages))
         reached("collector.appended")
         if fresh:
             self._remember(fresh, day)
@@ -142,7 +143,7 @@ class Intake:
         stamp = {"org": identity.org, "graph": identity.graph, "received": int(self._clock() * 1000)}
         record = _record_of(schema, stamp | {"source": "published"})
         messages = _messages([record], f"{identity.org}/{identity.graph}/")
-        await asyncio.wrap_future(self._journal.append(messages))
+        await self._waking.result(self._journal.append(messages))
 
     def _check_size(self, delivery: Delivery) -> None:
         if len(delivery.tallies.minute) > self._limits.entries:
