@@ -68,6 +68,9 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
             return by_entries(schemas, change, evidence) if owner in judged.reach else None
         case "input_field_removed" | "input_field_added" | "input_field_default_changed" | "enum_value_removed":
             return by_entries(schemas, change, evidence)
+        case "argument_default_changed":
+            # Of an object type: a document that selects the field on an interface is valid by the default there.
+            return by_entries(schemas, change, evidence)
     return None  # it would show in the document
 
 
@@ -183,7 +186,8 @@ def _type_when_valid(schemas: Schemas, change: Change, evidence: Evidence, in_va
     states = _refused_states(new)
     if not in_variables:
         refused = min(named_refused(get_named_type(old.type), get_named_type(new.type)), Hit.MAYBE)
-        states &= State.NULL
+        if "(" not in change.coordinate:
+            states &= State.NULL  # an argument can be absent, as where its interface has a default
     if not refused and not states:
         return None
     return _type_effect(change, evidence, states, refused)
