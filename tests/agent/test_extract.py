@@ -397,3 +397,10 @@ def test_explain_shows_a_shape_in_words() -> None:
         "states": ["null"],
         "nullable_variable": True,
     } in told["entries"]
+
+
+def test_a_document_on_which_validation_is_given_up_is_not_analysed_instead_of_invalid() -> None:
+    """Another version of the library, or one with a larger budget, may execute it."""
+    operation = Extractor(SCHEMAS["library"]).operation("{" + " me { name }" * 1000 + "}")
+    assert not operation.invalid
+    assert operation.coverage == frozenset()

@@ -74,6 +74,18 @@ def test_what_does_not_parse_counts_as_an_invalid_operation_without_a_name() -> 
     assert (shape.name, shape.invalid) == ("", True)
 
 
+def test_what_was_answered_without_errors_was_executed_and_never_counts_as_invalid() -> None:
+    recorder = make()
+    for _ in range(2):  # new, and then known
+        record(recorder, "query Unused { user { id } } fragment F on User { id }")
+        record(recorder, "query Unused { user { id } } fragment F on User { id }", errors=True)
+        recorder.analyse()
+    taken = recorder.take(10)
+    counted = {(shape.invalid, bool(shape.coverage)): id_ for id_, shape in taken.shapes.items()}
+    requests = {key[2]: count[0] for key, count in taken.tallies.items()}
+    assert {seen: requests[id_] for seen, id_ in counted.items()} == {(True, True): 2, (False, False): 2}
+
+
 def test_past_the_bound_of_the_queue_requests_count_as_not_analysed() -> None:
     recorder = make(queued=2)
     for number in range(5):

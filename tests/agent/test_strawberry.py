@@ -12,7 +12,7 @@ import strawberry
 from fake_collector import FakeCollector, fake_collector
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
-from strawberry.extensions import MaskErrors, SchemaExtension
+from strawberry.extensions import DisableValidation, MaskErrors, SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from forebay.agent.integrations.strawberry import Forebay
@@ -210,3 +210,11 @@ def test_schemas_that_share_the_extension_are_reported_apart(service: Service) -
     assert service.usage() == {("", "", "A", False): 2, ("", "", "B", False): 1}
     assert not any(shape.invalid for shape in service.collector.shapes.values())
     assert len({version for push in service.collector.pushes.values() for version in push.schema_version}) == 2
+
+
+def test_what_a_service_without_validation_executes_is_not_taken_for_invalid(service: Service) -> None:
+    schema = strawberry.Schema(Query, extensions=[service.forebay, DisableValidation])
+    assert schema.execute_sync("query A { hello } fragment F on Query { later }").data == {"hello": "hello you"}
+    service.usage()
+    [shape] = service.collector.shapes.values()
+    assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])

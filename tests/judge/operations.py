@@ -207,7 +207,7 @@ class Writer:
             "ID": ["p", 7],
             "String": ["p", ""],
         }
-        return self.rng.choice(values.get(type_.name, [5, "s", {"k": 1}, [1, 2], True]))
+        return self.rng.choice(values.get(type_.name, [5, "s", {"k": 1}, [1, None], True]))
 
 
 def _nullable(type_: Any) -> Any:

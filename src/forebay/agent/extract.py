@@ -36,6 +36,10 @@ MAX_DOCUMENT: Final = 2**20
 MAX_NAME: Final = 1024
 """Characters of an operation's name that a record takes; the rest is cut off."""
 
+ABORTED: Final = "Validation aborted."
+"""What graphql-core says of a document that it gives up on, which another version, or one that is given more
+time, may find valid."""
+
 _NOT_ANALYSED: Final[frozenset[Coverage]] = frozenset()
 _STATES_UNREAD: Final = FULL_COVERAGE - {Coverage.INPUTS, Coverage.ENUM_VALUES, Coverage.STATES}
 
@@ -112,7 +116,9 @@ class Extractor:
         text = neutral_text(self._schema, chosen, fragments)
         if len(text) > MAX_DOCUMENT:
             return replace(known, coverage=_NOT_ANALYSED)
-        if validate(self._schema, document, max_errors=1):
+        if errors := validate(self._schema, document, max_errors=1):
+            if errors[0].message == ABORTED:
+                return replace(known, coverage=_NOT_ANALYSED)
             return replace(known, document=text, invalid=True)
         uses = Uses(self._schema, chosen, fragments)
         return replace(

@@ -192,7 +192,13 @@ class Recorder:
         duration: int | None,
         first_seen: int = 1,
     ) -> None:
-        """Count one request; `first_seen` is 0 for one that was queued, since that is counted as recorded already."""
+        """Count one request; `first_seen` is 0 for one that was queued, since that is counted as recorded already.
+
+        What was answered without errors was executed: then it is no use to find that it can't be, as by a host
+        that does not validate, and it counts as not analysed.
+        """
+        if shape.invalid and not errors and status < 400:
+            shape = not_analysed(shape.name)
         key = (minute, "", shape.id, client, client_version, status)
         with self._adding:
             held = self._tallies.get(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
@@ -31,6 +30,7 @@ class Evidence:
         self.returned: set[str] = set()
         self.objects: set[str] = set()
         self._places: dict[str, State] = {}
+        self._given: dict[str, str] = {}  # a place that is not only absent → its named type where it ran
         for entry in shape.entries:
             self._add(entry)
 
@@ -71,16 +71,14 @@ class Evidence:
 
         Its entries say nothing of those types.
         """
-        if not self._places:
+        if not self._given:
             return frozenset()
         types = _types_of_places(old)
-        others = {
-            types.get(entry.coordinate, entry.named_type) for entry in self.shape.entries if _is_other(entry, types)
-        }
+        others = [types[place] for place, type_ in self._given.items() if types.get(place, type_) != type_]
         return all_reachable((old,), others) if others else frozenset()
 
     def _add(self, entry: Entry) -> None:
-        kind, coordinate, named, state = entry
+        kind, coordinate, named, _ = entry
         self.types.add(named)
         match kind:
             case Kind.TYPE:
@@ -90,9 +88,9 @@ class Evidence:
                 self.returned.add(named)
                 self.types.add(coordinate.partition(".")[0])
             case Kind.ARGUMENT:
-                self._places[coordinate] = state
+                self._place(entry)
             case Kind.INPUT:
-                self._places[coordinate] = state
+                self._place(entry)
                 self.objects.add(coordinate.partition(".")[0])
                 self.types.add(coordinate.partition(".")[0])
             case Kind.ENUM_VALUE:
@@ -101,10 +99,10 @@ class Evidence:
             case Kind.DIRECTIVE:
                 self.directives.add(coordinate)
 
-
-def _is_other(entry: Entry, types: Mapping[str, str]) -> bool:
-    kept = entry.kind in (Kind.ARGUMENT, Kind.INPUT) and entry.state != State.ABSENT and bool(entry.named_type)
-    return kept and types.get(entry.coordinate, entry.named_type) != entry.named_type
+    def _place(self, entry: Entry) -> None:
+        self._places[entry.coordinate] = entry.state
+        if entry.named_type and entry.state != State.ABSENT:
+            self._given[entry.coordinate] = entry.named_type
 
 
 def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
 
 from ..core.coordinate import State
-from ..core.shape import OperationType
+from ..core.shape import Coverage, OperationType
 from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
@@ -65,8 +65,11 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
         case "input_field_type_changed":
             return _type_when_valid(schemas, change, evidence, in_variables=owner in judged.reach)
         case "one_of_added":
-            return by_entries(schemas, change, evidence) if owner in judged.reach else None
+            return _one_of_when_valid(schemas, change, evidence, judged)
         case "input_field_removed" | "input_field_added" | "input_field_default_changed" | "enum_value_removed":
+            return by_entries(schemas, change, evidence)
+        case "argument_default_changed":
+            # Of an object type: a document that selects the field on an interface is valid by the default there.
             return by_entries(schemas, change, evidence)
     return None  # it would show in the document
 
@@ -183,7 +186,8 @@ def _type_when_valid(schemas: Schemas, change: Change, evidence: Evidence, in_va
     states = _refused_states(new)
     if not in_variables:
         refused = min(named_refused(get_named_type(old.type), get_named_type(new.type)), Hit.MAYBE)
-        states &= State.NULL
+        if "(" not in change.coordinate:
+            states &= State.NULL  # an argument can be absent, as where its interface has a default
     if not refused and not states:
         return None
     return _type_effect(change, evidence, states, refused)
@@ -216,6 +220,18 @@ def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     if len(given) == len(always) == 1 and not evidence.place(given[0], State.NULLABLE_VARIABLE):
         return NO
     return Effect(Hit.MAYBE, f"whether each {name} held exactly one field is not known")
+
+
+def _one_of_when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
+    """In a literal, which holds one field, a variable decides whether that is null; no document shows it."""
+    name, states = change.coordinate, State.NULL | State.NULLABLE_VARIABLE
+    places = (f"{name}.{each}" for each in type_of(schemas.old, name).fields)
+    if name in judged.reach or any(evidence.place(place, states) for place in places):
+        return by_entries(schemas, change, evidence)
+    if not judged.nullable or evidence.covers(Coverage.INPUTS):
+        return None
+    possible = not evidence.covers(Coverage.FIELDS) or name in evidence.reach(schemas.old)
+    return Effect(Hit.MAYBE, _VALUES) if possible else None
 
 
 def _enum_value(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:

@@ -13,6 +13,7 @@ from graphql import (
     GraphQLList,
     GraphQLNamedType,
     GraphQLNonNull,
+    GraphQLScalarType,
     GraphQLSchema,
     get_named_type,
     is_leaf_type,
@@ -76,9 +77,13 @@ def value_refused(old: Any, new: Any) -> Hit:
         if not isinstance(new, GraphQLList):
             return Hit.YES
         nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
-        return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls else Hit.NO)
+        # Editions of the specification differ in whether [1, 2] is a list of lists.
+        deeper = isinstance(_nullable(new.of_type), GraphQLList) > isinstance(_nullable(old.of_type), GraphQLList)
+        return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls or deeper else Hit.NO)
     if isinstance(new, GraphQLList):
-        return value_refused(old, new.of_type)  # one value stands for a list of one
+        # One value stands for a list of one; but what a custom scalar takes can be a list, with anything in it.
+        opaque = isinstance(old, GraphQLScalarType) and old.name not in _TAKES
+        return max(value_refused(old, new.of_type), Hit.MAYBE if opaque else Hit.NO)
     return named_refused(old, new)
 
 
