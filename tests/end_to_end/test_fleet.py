@@ -13,6 +13,7 @@ from end_to_end.fleet import Fleet, loaded
 from faults.load import Agent
 from faults.pipeline import free_port
 from front.control import Front
+from front.faults import Kind
 from kafka.broker import Broker
 
 
@@ -65,6 +66,49 @@ def test_a_collector_that_starts_before_kafka_keeps_what_it_takes_in(tmp_path: P
     assert f"{agent.reports} reports are left in {collector.data / 'spill'}" in collector.stop()
 
 
+def test_status_tells_what_it_can_while_clickhouse_or_kafka_is_away(fleet: Fleet, broker: Broker, front: Front) -> None:
+    """And what each process leaves when it is stopped meanwhile."""
+    assert fleet.run("topics", "apply").returncode == 0
+    assert fleet.run("migrate").returncode == 0
+    collector, loader, console = fleet.start("collect"), fleet.start("load"), fleet.start("console")
+    asked = ["status", "--url", console.url]
+
+    def until(words: str) -> str:
+        deadline = time.monotonic() + 90
+        while words not in (said := fleet.run(*asked).stdout):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.5)
+        return said
+
+    agent = Agent("agent", collector.port, fleet.token())
+    agent.start()
+    until("at most one insert in")
+    with front.faulty(Kind.EXCEPTION, 242, times=None):
+        assert "store: read_only" in until("the latest: read only")
+    until("store: ok")
+    front.kill()
+    said = until("store: away")
+    assert "forebay.tallies/0" in said
+    assert "retention takes what is not loaded in 16" in said
+    page = httpx.get(console.url, timeout=60)
+    assert (page.status_code, "Store away:" in page.text) == (503, True)
+    scraped = httpx.get(f"{console.url}/metrics", timeout=60).text
+    assert 'forebay_store_state{state="away"} 1.0' in scraped
+    assert "forebay_journal_up 1.0" in scraped
+    agent.finish()
+    loader.process.terminate()  # type: ignore[union-attr]  # it has been started
+    assert loader.process.wait(timeout=60) == 2  # type: ignore[union-attr]
+    front.start()
+    until("store: ok")
+    broker.cluster.kill(*broker.cluster.nodes())
+    try:
+        said = until("the journal does not tell what waits")
+        assert "store: ok" in said
+        assert "traffic" in said
+    finally:
+        broker.cluster.start()
+
+
 @pytest.mark.timeout(400)
 def test_collectors_and_loaders_killed_under_load_lose_nothing_and_double_nothing(fleet: Fleet) -> None:
     assert "created forebay.tallies: 3 partitions" in fleet.run("topics", "apply").stdout
@@ -98,5 +142,5 @@ def test_collectors_and_loaders_killed_under_load_lose_nothing_and_double_nothin
         totals[use["client"]] = totals.get(use["client"], 0) + use["requests"]
     assert totals == {agent.name: agent.requests for agent in agents}, seed
     assert all("everything acknowledged is in Kafka" in collector.stop() for collector in collectors)
-    assert all("Kafka keeps the rest" in loader.stop() for loader in loaders)
+    assert all("Kafka keeps 0 records for the next" in loader.stop() for loader in loaders)
     assert console.stop() == f"the page is on {console.url}\nstopped\n"
