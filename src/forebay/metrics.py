@@ -42,6 +42,16 @@ LOST_RECORDS = Gauge("forebay_loader_lost_records", "Records that retention took
 FAILING = Gauge("forebay_loader_failing", "1 while this loader's latest attempt has failed")
 
 
+def table() -> str:
+    """Every metric as rows of a Markdown table: name, labels, meaning."""
+    kinds = [each for each in globals().values() if isinstance(each, (Counter, Gauge))]
+    return "".join(
+        f"| `{each._name}{'_total' if isinstance(each, Counter) else ''}` | {', '.join(each._labelnames)}"
+        f" | {each._documentation} |\n"
+        for each in kinds
+    )
+
+
 def refusals() -> list[dict[str, Any]]:
     """What REFUSED has counted in this process: protocol, reason, count."""
     samples = [sample for family in REFUSED.collect() for sample in family.samples if sample.name.endswith("_total")]

@@ -13,6 +13,7 @@ from faults.load import Agent
 from faults.member import Full
 from faults.pipeline import free_port
 from front.control import Front
+from front.faults import Kind
 from kafka.broker import Broker
 
 
@@ -82,6 +83,50 @@ def test_a_disk_that_is_full_for_the_log_too_refuses_reports_and_stops_nothing(t
     collector.kill()
 
 
+def test_status_tells_what_it_can_while_clickhouse_or_kafka_is_away(fleet: Fleet, broker: Broker, front: Front) -> None:
+    """And what each process leaves when it is stopped meanwhile."""
+    assert fleet.run("topics", "apply").returncode == 0
+    assert fleet.run("migrate").returncode == 0
+    collector, loader, console = fleet.start("collect"), fleet.start("load"), fleet.start("console")
+    asked = ["status", "--url", console.url]
+
+    def until(words: str) -> str:
+        deadline = time.monotonic() + 90
+        while words not in (said := fleet.run(*asked).stdout):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.5)
+        return said
+
+    agent = Agent("agent", collector.port, fleet.token())
+    agent.start()
+    until("at most one insert in")
+    with front.faulty(Kind.EXCEPTION, 242, times=None):
+        assert "store: read_only" in until("the latest: read only")
+    until("store: ok")
+    front.kill()
+    said = until("store: away")
+    assert "forebay.tallies/0" in said
+    assert "retention takes what is not loaded in 16" in said
+    page = httpx.get(console.url, timeout=60)
+    assert (page.status_code, "Store away:" in page.text) == (503, True)
+    scraped = httpx.get(f"{console.url}/metrics", timeout=60).text
+    assert 'forebay_store_state{state="away"} 1.0' in scraped
+    assert "forebay_journal_up 1.0" in scraped
+    agent.finish()
+    loader.process.terminate()
+    loader.process.join(timeout=60)
+    assert loader.process.exitcode == 2
+    front.start()
+    until("store: ok")
+    broker.cluster.kill(*broker.cluster.nodes())
+    try:
+        said = until("the journal does not tell what waits")
+        assert "store: ok" in said
+        assert "traffic" in said
+    finally:
+        broker.cluster.start()
+
+
 def test_a_fleet_is_set_up_answers_and_ends_in_order(fleet: Fleet) -> None:
     assert "created forebay.tallies: 3 partitions" in fleet.run("topics", "apply").stdout
     assert fleet.run("topics", "apply").stdout == "nothing to do\n"
@@ -105,5 +150,5 @@ def test_a_fleet_is_set_up_answers_and_ends_in_order(fleet: Fleet) -> None:
     uses = ask(console, "clients?coordinate=Query.load&window=1d")["uses"]
     assert sum(use["requests"] for use in uses) == sum(agent.requests for agent in agents)
     assert all("everything acknowledged is in Kafka" in collector.stop() for collector in collectors)
-    assert all("Kafka keeps the rest" in loader.stop() for loader in loaders)
+    assert all("Kafka keeps 0 records for the next" in loader.stop() for loader in loaders)
     assert console.stop() == f"the page is on {console.url}\nstopped\n"

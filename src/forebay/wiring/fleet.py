@@ -25,7 +25,8 @@ from ..console.app import routes
 from ..console.gate import Gate
 from ..core.record import TOPICS
 from ..datadir import keys_path
-from ..errors import Stop
+from ..errors import RetryLater, Stop
+from ..insights.freshness import Freshness
 from ..insights.insights import Insights
 from ..journal.port import Journal
 from ..serving import Address, check_port, collect_seldom, metrics_route, serve
@@ -118,9 +119,10 @@ def load(data: Path, address: Address, started: Started) -> str:
             asyncio.run(serve(Starlette(routes=[Route("/health", health), told]), address, started))
         finally:
             trouble = loading.stop()
+            left = _left(kafka)
     if trouble:
-        raise Stop(f"not everything is loaded, Kafka keeps it: {trouble}")
-    return f"stopped; loaded {loading.progress.records:,} records since the start, Kafka keeps the rest"
+        raise Stop(f"Kafka keeps {left} that are not loaded: {trouble}")
+    return f"stopped; loaded {loading.progress.records:,} records since the start, Kafka keeps {left} for the next"
 
 
 def console(data: Path, address: Address, started: Started) -> str:
@@ -133,6 +135,15 @@ def console(data: Path, address: Address, started: Started) -> str:
         app = Starlette(routes=[*routes(insights, gate), Route("/health", _alive), told])
         asyncio.run(serve(app, address, started))
     return "stopped"
+
+
+def _left(kafka: Journal) -> str:
+    """The records that no loader has loaded."""
+    try:
+        backlog = Freshness(kafka, GROUP, time.time).backlog()
+    except (RetryLater, Stop):
+        return "the records"
+    return f"{sum(lag.lag_records for lag in backlog.partitions):,} records"
 
 
 async def _alive(_: Request) -> Response:
