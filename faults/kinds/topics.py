@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from forebay.core.record import TALLIES, Report, decode
+from forebay.errors import RetryLater
 from forebay.journal.port import Message, Partition
 from forebay.store.port import Origin
 from forebay.wiring.fleet import PIPELINE
@@ -86,7 +87,11 @@ def reports(world: World, partition: Partition, first: int, end: int) -> Gone:
     """Those in a range of the log."""
     found: Gone = {}
     while first < end:
-        for record in world.journal.read(partition, first, end - first):
+        try:
+            records = world.journal.read(partition, first, end - first)
+        except RetryLater:  # the topic was recreated before: the reader that knew the former one has been replaced
+            continue
+        for record in records:
             report = decode(record.value)
             assert isinstance(report, Report)
             found[report.agent, report.sequence] = sum(report.requests)

@@ -170,6 +170,7 @@ def test_what_names_something_is_not_appended_before_what_it_names(broker: Broke
 def test_after_a_fatal_error_another_producer_goes_on(broker: Broker, open_journal: Open) -> None:
     topic = broker.topic()
     journal = begun(open_journal(topic), topic)
+    assert journal._appends
     first = journal._appends._producer
     # No broker can be made to send one on purpose: the callback gets what librdkafka would hand it.
     journal._appends._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "lost its place", fatal=True))

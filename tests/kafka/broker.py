@@ -70,7 +70,8 @@ class Broker:
                 self.admin.create_topics([NewTopic(name, partitions, config=config, **where)])[name].result()
                 break
             except KafkaException as exc:  # a broker that has just come back is not counted in at once
-                if exc.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > until:
+                absent = (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_REPLICA_ASSIGNMENT)
+                if exc.args[0].code() not in absent or time.monotonic() > until:
                     raise
                 time.sleep(0.1)
         self.ready(name, partitions)

@@ -63,15 +63,22 @@ class KafkaJournal:
         try:
             self._admin = self._clients.enter_context(Admin(self._connection))
             self._reader = Consumer({**self._connection, **READER})
-            self._appends = Appends(self._connection, settings.delivery, settings.message_mib * MIB)
         except KafkaException as exc:
             raise mapped(exc, "be configured so") from exc
-        self._reading, self._asking = threading.Lock(), threading.Lock()
+        self._making, self._reading, self._asking = threading.Lock(), threading.Lock(), threading.Lock()
+        self._appends: Appends | None = None
         self._askers: dict[str, Consumer] = {}  # by group
 
     def append(self, messages: Sequence[Message]) -> Future[None]:
         if unknown := {message.topic for message in messages} - self._topics:
             raise ValueError(f"no such topic: {unknown}")
+        with self._making:  # who only reads may have no right to append, and asking for one is a fatal error
+            if self._appends is None:
+                own = self._settings
+                try:
+                    self._appends = Appends(self._connection, own.delivery, own.message_mib * MIB)
+                except KafkaException as exc:
+                    raise mapped(exc, "be configured so") from exc
         return self._appends.append(messages)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
@@ -117,6 +124,9 @@ class KafkaJournal:
                 if found.error:
                     raise KafkaException(found.error)
             except KafkaException as exc:
+                heard = self._askers[group].poll(0) if group in self._askers else None
+                if heard and (error := heard.error()):  # the reason behind a time-out
+                    raise meaning(error, f"tell what {group} has committed") from exc
                 raise mapped(exc, f"tell what {group} has committed", self._admin.heard) from exc
         return Commit(found.offset, found.metadata or "") if found.offset >= 0 else None
 
@@ -144,7 +154,8 @@ class KafkaJournal:
                 self._reader.unassign()
 
     def close(self) -> None:
-        self._appends.close(within=self._settings.delivery)
+        if self._appends:
+            self._appends.close(within=self._settings.delivery)
         with self._reading, self._asking:
             for client in (self._reader, *self._askers.values()):
                 client.close()

@@ -159,7 +159,10 @@ class Appends:
         self._broken |= error.fatal()
 
     def _give_up(self, producer: Producer, within: float) -> None:
-        if producer.flush(within):
+        left = True
+        with suppress(KafkaException):  # a fatal error, which is told to `_on_error` and raised again
+            left = bool(producer.flush(within))
+        if left:
             producer.purge()
             producer.flush(1)
         producer.close()
