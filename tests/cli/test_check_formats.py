@@ -16,6 +16,7 @@ from forebay.core.shape import Shape
 from forebay.insights.published import build
 from forebay.insights.schema_check import check
 from forebay.insights.seen import Seen
+from forebay.insights.touches import Comparison
 
 OLD = "type Query {\n  a: Int\n  b(x: Int): E\n}\nenum E { A }"
 NEW = "type Query {\n  b(x: Int!): E\n}\nenum E { A B }"
@@ -24,7 +25,7 @@ CLIENT = 'ev|il *<img src="x">\n::error::%'
 
 def answer(*shapes: Shape) -> Any:
     traffic = [Seen(shape.id(), shape, {(CLIENT, "1"): 3}) for shape in shapes]
-    found = check(build(OLD, "old schema"), build(NEW, "new schema"), traffic, COMPLETE)
+    found = check(Comparison(build(OLD, "old schema"), build(NEW, "new schema")), traffic, COMPLETE)
     return json.loads(msgspec.json.encode(found))
 
 

@@ -32,6 +32,7 @@ from forebay.insights.published import build
 from forebay.insights.schema_changes import changes
 from forebay.insights.schema_check import check
 from forebay.insights.seen import Seen
+from forebay.insights.touches import Comparison
 
 from .execution import Broken, Nobody, Service, broken, executed
 from .mutations import mutated
@@ -130,7 +131,7 @@ def judge(count: int, seed: int) -> Findings:
 
 def answer(old: GraphQLSchema, new: GraphQLSchema, *shapes: Shape) -> Check:
     """The check of traffic of these shapes, in a window that is complete."""
-    return check(old, new, [Seen(shape.id(), shape, {("web", "1"): 1}) for shape in shapes], COMPLETE)
+    return check(Comparison(old, new), [Seen(shape.id(), shape, {("web", "1"): 1}) for shape in shapes], COMPLETE)
 
 
 def as_seen(shape: Shape, coverage: frozenset[Coverage]) -> Shape:

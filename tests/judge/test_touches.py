@@ -8,10 +8,8 @@ import pytest
 
 from forebay.insights.mistakes import BadSchema
 from forebay.insights.published import build
-from forebay.insights.rules import Schemas
-from forebay.insights.schema_changes import changes
 from forebay.insights.schema_impact import Judge
-from forebay.insights.touches import Concern
+from forebay.insights.touches import Comparison
 
 from .judge import COVERAGES, as_seen, valid, working
 from .mutations import mutated
@@ -31,12 +29,13 @@ def test_what_is_not_touched_has_no_effect(seed: int) -> None:
             new = build(mutated(model, rng.randrange(2**32)).sdl(), "new schema")
         except BadSchema:
             continue
-        found = changes(old, new)
-        concern, judge = Concern(Schemas(old, new), found), Judge(old, new, found)
+        compared = Comparison(old, new)
+        found = compared.changes
+        judge = Judge(old, new, found)
         for coverage in COVERAGES:
             for shape in shapes:
                 seen = as_seen(shape, coverage)
-                concerned = concern.by(coverage).concerns(seen)
+                concerned = compared.touched(coverage).concerns(seen)
                 spared += not concerned
                 impact = judge.judge(seen)
                 judged += bool(impact.effects or impact.unexplained)

@@ -39,7 +39,7 @@ class Allowances:
 
     def counted(self, seen: Seen) -> Seen | None:
         """The traffic without what is left out of the whole check; None if nothing is left."""
-        if seen.shape and {seen.shape.name, seen.shape.operation} & self.operations:
+        if {seen.shape.name, seen.shape.operation} & self.operations:
             return None
         if not self.clients:
             return seen
@@ -54,8 +54,9 @@ class Allowances:
         """What of the affected traffic counts, and why the rest does not; `requests` are all of the window."""
         left: Affected = []
         why: dict[str, None] = {}
+        id_ = change.id()
         for seen, effect in affected:
-            mark = self.marks.get((change.id(), seen.shape.operation)) if seen.shape else None
+            mark = self.marks.get((id_, seen.shape.operation))
             if mark is None:
                 left.append((seen, effect))
             else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +13,8 @@ from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
 from ..store.port import Store
 from . import queries
 from .answers import Scope
-from .place_changes import Change
-from .rules import Schemas
 from .seen import Seen
-from .touches import Concern
+from .touches import Comparison
 from .window import Window, utc
 
 MOST_SHAPES = 20_000
@@ -27,16 +24,15 @@ _ENTRIES = msgspec.json.Decoder(list[tuple[Kind, str, str, int]])
 
 
 def concerned(
-    store: Store, scope: Scope, window: Window, schemas: Schemas, changes: Sequence[Change], most: int = MOST_SHAPES
+    store: Store, scope: Scope, window: Window, compared: Comparison, most: int = MOST_SHAPES
 ) -> tuple[list[Seen], tuple[str, ...]]:
     """Every shape with traffic in the window that some change touches; and what was left out, in words, if anything."""
-    concern = Concern(schemas, changes)
     parameters = queries.parameters(scope, window, full=len(FULL_COVERAGE), limit=most)
     lesser = {frozenset(map(Coverage, row["coverage"])) for row in store.query(queries.COVERAGES, parameters)}
     found: list[Seen] = []
     why: tuple[str, ...] = ()
     for coverage in (FULL_COVERAGE, *lesser):
-        touch = concern.by(coverage)
+        touch = compared.touched(coverage)
         asked = parameters | {
             "coordinates": sorted(touch.coordinates),
             "types": sorted(touch.types),

@@ -20,10 +20,9 @@ from .marks import Marks
 from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions, newest
-from .rules import Schemas
-from .schema_changes import changes
 from .schema_check import check
 from .status import Progress, Refusals, Status, status
+from .touches import Comparison
 from .verify import Verification, Verifier
 from .window import duration, utc, window
 
@@ -95,9 +94,9 @@ class Insights:
             raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")
         questions = self.ask(scope, last)
         allowances = replace(allowances, marks=self.marks.active(scope))
-        schemas = Schemas(old, new)
-        requested, left_out = concerned(self._store, scope, questions.window, schemas, changes(old, new))
-        return check(old, new, requested, questions.about, allowances, fail_on, left_out)
+        compared = Comparison(old, new)
+        requested, unjudged = concerned(self._store, scope, questions.window, compared)
+        return check(compared, requested, questions.about, allowances, fail_on, unjudged)
 
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""

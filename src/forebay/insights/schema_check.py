@@ -10,25 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from graphql import GraphQLSchema
-
 from .allowances import Affected, Allowances
 from .answers import About, Verdict
 from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code
 from .place_changes import Change, Severity
-from .rules import Effect, Schemas
-from .schema_changes import changes
+from .rules import Effect
 from .schema_impact import Judge, may_keep_from_merging
 from .seen import Seen
-from .touches import Concern
+from .touches import Comparison
 from .type_changes import Hit
 
 MAX_REASONS = 10
 
 
 def check(
-    old: GraphQLSchema,
-    new: GraphQLSchema,
+    compared: Comparison,
     traffic: Iterable[Seen],
     about: About,
     allowances: Allowances = Allowances(),  # noqa: B008  frozen
@@ -39,9 +35,8 @@ def check(
 
     `traffic` may lack shapes that no change concerns; `unjudged` says in words what else it lacks.
     """
-    found = changes(old, new)
-    judge = Judge(old, new, found)
-    concern = Concern(Schemas(old, new), found)
+    schemas, found = compared.schemas, compared.changes
+    judge = Judge(*schemas, found)
     hits: list[Affected] = [[] for _ in found]
     broken: dict[str, Affected] = defaultdict(list)
     gaps = [*about.incomplete, *unjudged]
@@ -51,10 +46,7 @@ def check(
         left_out += requested.requests() - (seen.requests() if seen else 0)
         if seen is None:
             continue
-        if seen.shape is None:
-            gaps.append(f"what the shape {seen.id} uses is not known")
-            continue
-        if not concern.by(seen.shape.coverage).concerns(seen.shape):
+        if not compared.touched(seen.shape.coverage).concerns(seen.shape):
             continue
         impact = judge.judge(seen.shape)
         for number, effect in impact.effects.items():
@@ -62,7 +54,7 @@ def check(
         if impact.unexplained:
             broken[seen.shape.operation].append((seen, Effect(Hit.YES, impact.unexplained)))
     judged = [
-        *zip(found, hits, (may_keep_from_merging(old, change) for change in found), strict=True),
+        *zip(found, hits, (may_keep_from_merging(schemas.old, change) for change in found), strict=True),
         *((_operation_broken(affected), affected, False) for affected in broken.values()),
     ]
     checked = [_checked(*each, gaps, allowances, about.requests) for each in judged]
@@ -103,7 +95,6 @@ def _checked(
 def _operations(affected: list[Seen]) -> tuple[CheckedOperation, ...]:
     grouped: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     for seen in affected:
-        assert seen.shape is not None
         grouped[seen.shape.name, seen.shape.operation].append(seen)
     operations = [
         CheckedOperation(

@@ -10,10 +10,10 @@ from ..core.shape import Shape
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A shape with its traffic by client and version; no shape for one whose description has not arrived."""
+    """A shape with its traffic by client and version."""
 
     id: str
-    shape: Shape | None
+    shape: Shape
     clients: dict[tuple[str, str], int]
     last_seen: datetime | None = None
 
@@ -22,5 +22,4 @@ class Seen:
 
     def named(self) -> str:
         """The operation, as people call it."""
-        assert self.shape is not None
         return self.shape.name or f"operation {self.shape.operation}"

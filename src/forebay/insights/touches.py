@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import GraphQLSchema, get_named_type, is_abstract_type
 
-from ..core.coordinate import field
 from ..core.shape import FULL_COVERAGE, Coverage, Shape
 from .evidence import places_of
 from .place_changes import Change, Severity
 from .rules import Schemas
+from .schema_changes import changes
 from .type_changes import all_reachable
 
 HARMLESS = frozenset(
@@ -86,19 +84,21 @@ class Touch:
 EVERYTHING = Touch(everything=True)
 
 
-class Concern:
-    """What changes touch, for shapes of reporters that see more or less."""
+class Comparison:
+    """Two schemas, every change between them, and what the changes touch."""
 
-    def __init__(self, schemas: Schemas, changes: Iterable[Change]) -> None:
-        self._schemas = schemas
-        self._changes = [each for each in changes if not (each.kind in HARMLESS and each.severity is Severity.SAFE)]
-        self._by: dict[frozenset[Coverage], Touch] = {}
+    def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
+        self.schemas = Schemas(old, new)
+        self.changes = changes(old, new)
+        self._touched: dict[frozenset[Coverage], Touch] = {}
 
-    def by(self, coverage: frozenset[Coverage]) -> Touch:
-        if coverage not in self._by:
-            each = (_touch(self._schemas, change, coverage) for change in self._changes)
-            self._by[coverage] = functools.reduce(operator.or_, each, Touch())
-        return self._by[coverage]
+    def touched(self, coverage: frozenset[Coverage]) -> Touch:
+        """By all changes together, among shapes of reporters that see so much."""
+        if coverage not in self._touched:
+            telling = (each for each in self.changes if not (each.kind in HARMLESS and each.severity is Severity.SAFE))
+            each = (_touch(self.schemas, change, coverage) for change in telling)
+            self._touched[coverage] = functools.reduce(operator.or_, each, Touch())
+        return self._touched[coverage]
 
 
 def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
@@ -116,27 +116,17 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
         if needs(change) - coverage and change.kind == "input_field_type_changed":
             return EVERYTHING  # whatever a nullable variable held
         own = Touch(given, frozenset({type_}))
-        return own if whole else own | _holding(schemas.old, type_)
+        return own if whole else own | _holding(schemas.old, type_, given)
     around = {type_, change.detail, *_around(schemas.old, type_)}
     return Touch(given, frozenset(around - {""})) if whole else EVERYTHING
 
 
-def _holding(schema: GraphQLSchema, type_: str) -> Touch:
-    """Fields that may have been given a value of this type, inside another one perhaps."""
-
-    def holds(arguments: Any) -> bool:
-        names = (get_named_type(each.type).name for each in arguments.values())
-        return type_ in all_reachable((schema,), names)
-
-    if any(holds(directive.args) for directive in schema.directives):
-        return EVERYTHING
-    fields = (
-        field(each.name, name)
-        for each in schema.type_map.values()
-        for name, item in getattr(each, "fields", {}).items()
-        if holds(getattr(item, "args", {}))
-    )
-    return Touch(frozenset(fields))
+def _holding(schema: GraphQLSchema, type_: str, places: frozenset[str]) -> Touch:
+    """Fields that may have been given a value of this type, which can be in these places."""
+    for directive in schema.directives:
+        if type_ in all_reachable((schema,), (get_named_type(each.type).name for each in directive.args.values())):
+            return EVERYTHING
+    return Touch(frozenset(place.partition("(")[0] for place in places if "(" in place))
 
 
 def _around(schema: GraphQLSchema, name: str) -> list[str]:
