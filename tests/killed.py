@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
 from forebay.steps import STEPS, on_step
 
 LOADER_STEPS = [step for step in STEPS if step.startswith("loader.")]
@@ -23,3 +28,12 @@ def kill_at(step: str, occurrence: int = 1) -> None:
                 raise Killed
 
     on_step(hook)
+
+
+@contextmanager
+def killed_at(step: str, occurrence: int = 1) -> Iterator[None]:
+    """What is done inside must end there; whatever comes after it goes on undisturbed."""
+    kill_at(step, occurrence)
+    with pytest.raises(Killed):
+        yield
+    on_step(None)

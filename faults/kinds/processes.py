@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from forebay.steps import STEPS
 
@@ -106,10 +106,7 @@ for number in (signal.SIGKILL, signal.SIGSTOP):
 
 @fault("collector killed at any moment", COLLECTORS, share=4)
 def collector_killed(world: World, chance: random.Random) -> None:
-    time.sleep(chance.uniform(0, 0.5))
-    victim = chance.choice(world.collectors)
-    victim.kill()
-    victim.start()
+    _kill_one(world.collectors, chance)
 
 
 @fault("collector restarted by SIGTERM", COLLECTORS)
@@ -121,8 +118,12 @@ def collector_restarted(world: World, chance: random.Random) -> None:
 
 @fault("loader killed at any moment", LOADERS, share=4)
 def loader_killed(world: World, chance: random.Random) -> None:
+    _kill_one(world.loaders, chance)
+
+
+def _kill_one(members: Sequence[Member], chance: random.Random) -> None:
     time.sleep(chance.uniform(0, 0.5))
-    victim = chance.choice(world.loaders)
+    victim = chance.choice(members)
     victim.kill()
     victim.start()
 

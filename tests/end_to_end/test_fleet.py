@@ -18,14 +18,6 @@ from kafka.broker import Broker
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Front]:
-    front = Front(tmp_path / "clickhouse")
-    front.start()
-    yield front
-    front.kill()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, broker: Broker, front: Front) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path, broker, front, "forebay")
     yield fleet

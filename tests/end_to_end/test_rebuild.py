@@ -127,14 +127,6 @@ def test_where_there_is_no_data_none_is_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Front]:
-    front = Front(tmp_path / "clickhouse")
-    front.start()
-    yield front
-    front.kill()
-
-
-@pytest.fixture
 def fleet(tmp_path: Path, front: Front) -> Iterator[Fleet]:
     """On a broker of its own: a fleet's topics and group have fixed names."""
     broker = Broker(tmp_path / "kafka")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from killed import LOADER_STEPS, Killed, kill_at
+from killed import LOADER_STEPS, Killed, kill_at, killed_at
 from reports import message, minute_of, report, shape, shape_record
 from world import database
 
@@ -204,10 +204,8 @@ def test_any_log_is_rebuilt_to_what_it_was(
 def test_killed_at_each_step_and_run_again_every_total_is_the_same(site: Site, step: str) -> None:
     filled(site)
     before, ledger = site.traffic(), site.ledger()
-    kill_at(step)
-    with pytest.raises(Killed):
+    with killed_at(step):
         site.rebuilding().run(days(2, 1))
-    on_step(None)
     note = latest(site.store)
     assert note
     if step != "rebuild.finished":
@@ -246,10 +244,8 @@ def test_days_of_every_age_are_emptied_and_only_these(site: Site) -> None:
 def test_what_a_killed_loader_had_declared_is_settled_first(site: Site, step: str) -> None:
     filled(site)
     site.append("c", 1, {1: 1_000, 3: 1_000})
-    kill_at(step)
-    with pytest.raises(Killed):
+    with killed_at(step):
         site.load()
-    on_step(None)
     site.rebuilding().run(days(1))
     site.load()
     assert (site.traffic()["c", ago(1)], site.traffic()["c", ago(3)]) == (1_000, 1_000)
@@ -260,10 +256,8 @@ def test_what_was_inserted_and_not_confirmed_counts_once_though_its_token_is_for
     """With the table goes what it remembered of inserts: who loads the range once more then counts it twice."""
     filled(site)
     site.append("c", 1, {1: 1_000})
-    kill_at("loader.inserted")
-    with pytest.raises(Killed):
+    with killed_at("loader.inserted"):
         site.load()
-    on_step(None)
     before = site.traffic()
     assert before["c", ago(1)] == 1_000
     site.store.command("TRUNCATE TABLE traffic")
@@ -417,10 +411,8 @@ def test_a_rebuild_that_can_not_be_finished_is_given_up_and_its_days_stay_known_
     filled(site)
     with pytest.raises(Stop, match="no rebuild is unfinished"):
         site.rebuilding().give_up()
-    kill_at("rebuild.inserted", 2)
-    with pytest.raises(Killed):
+    with killed_at("rebuild.inserted", 2):
         site.rebuilding().run(days(2, 1))
-    on_step(None)
     with pytest.raises(Stop, match="for these days at least"):
         site.rebuilding().run(days(1))
     site.journal.trim(Partition(TALLIES, 0), below=10, appended_before=2**62)
@@ -439,10 +431,8 @@ def test_a_rebuild_that_can_not_be_finished_is_given_up_and_its_days_stay_known_
 def test_given_up_before_or_after_the_days_were_empty_nothing_is_missing(site: Site, step: str) -> None:
     filled(site)
     before, ledger = site.traffic(), site.ledger()
-    kill_at(step)
-    with pytest.raises(Killed):
+    with killed_at(step):
         site.rebuilding().run(days(2, 1))
-    on_step(None)
     state = site.rebuilding().give_up().state
     assert state is (State.BEGUN if step == "rebuild.noted" else State.LOADED)
     site.load()
@@ -456,10 +446,8 @@ def test_which_shapes_a_window_has_is_known_again(site: Site, loss: str) -> None
     filled(site)
     before = site.store.query("SELECT * FROM shape_seen FINAL")
     site.store.command(f"{loss} shape_seen")
-    kill_at("rebuild.noted")
-    with pytest.raises(Killed):
+    with killed_at("rebuild.noted"):
         site.rebuilding().run(days(1))
-    on_step(None)
     note = latest(site.store)
     assert note
     assert note.hollow == tuple(ago(day) for day in (3, 2, 1, 0))

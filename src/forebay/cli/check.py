@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..insights.check_answers import FailOn
 from .api import Server
 from .ask import MONTH, Json, WindowOption
 from .check_formats import FORMATS, as_table
@@ -24,12 +25,6 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     GITHUB = "github"
     JUNIT = "junit"
-
-
-class FailOn(StrEnum):
-    USED = "used"
-    UNKNOWN = "unknown"
-    BREAKING = "breaking"
 
 
 PUBLISHED = Path("published")
