@@ -40,7 +40,7 @@ from forebay.store.port import AgentKey, Origin, Row
 from . import traffic
 from .result import Result, at_least
 
-ROUTERS, REPORTS, TALLIES_EACH, ROUNDS = 40, 60, 100, 5
+ROUTERS, REPORTS, TALLIES_EACH, ROUNDS = 40, 180, 100, 5
 BEGIN = 1_795_000_000 // 3600 * 60  # minutes
 
 
@@ -75,10 +75,10 @@ def compare(name: str, directory: Path, journal: Journal, reads: Callable[[], It
     unfolded = [as_they_are(batch, block) for batch, block in zip(batches(records), blocks, strict=True)]
     collect_seldom()  # what is prebuilt here is no burden of the loader's
     rates: list[tuple[float, float, float, float]] = []
-    store = ClickHouse(f"chdb:{directory}/store")
-    store.migrate()
-    store.command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
     for number in range(-1, ROUNDS):  # the first one warms up
+        store = ClickHouse(f"chdb:{directory}/store", f"round_{number + 1}")  # with few parts, or the loader waits
+        store.migrate()
+        store.command("SYSTEM STOP MERGES")  # they come when they like, and would count for whom they meet
         begun = time.process_time()
         for values in reads():
             for value in values:
@@ -97,10 +97,11 @@ def compare(name: str, directory: Path, journal: Journal, reads: Callable[[], It
         loader.drain()
         consumer.close()
         loaded = time.process_time()
+        store.command(f"DROP DATABASE {store.database} SYNC", inside=False)
+        store.close()
         if number >= 0:
             spans = (read - begun, inserted - read, folded - inserted, loaded - folded)
             rates.append((total / spans[0], total / spans[1], total / spans[2], total / spans[3]))
-    store.close()
     read_rate, insert_rate, folded_rate, rate = (statistics.median(column) for column in zip(*rates, strict=True))
     ratio = statistics.median(ours / min(reading, inserting) for reading, inserting, _, ours in rates)
     folded_ratio = statistics.median(ours / min(reading, inserting) for reading, _, inserting, ours in rates)

@@ -54,7 +54,7 @@ class SpillSettings:
 class LoaderSettings:
     """When the loader inserts."""
 
-    batch_mib: int = setting(8, "MiB", "records that fill a batch")
+    batch_mib: int = setting(16, "MiB", "records that fill a batch")
     budget_mib: int = setting(64, "MiB", "records in memory that wait for their insert, all partitions together")
     linger: float = setting(0.5, "s", "longest time that a record waits for a batch to fill")
     retry: float = setting(30.0, "s", "pause before a loader that stopped begins again")

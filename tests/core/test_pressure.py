@@ -132,7 +132,7 @@ def test_the_reason_is_told() -> None:
     assert "times as long" in after([WELL, replace(WELL, seconds=9)])[1].why
     assert "2 failures in a row, the latest: too many parts" in after([Failed(Trouble.TOO_MANY_PARTS)] * 2)[1].why
     assert "getting faster again" in after([WELL, *[Failed(Trouble.TOO_MANY_PARTS)] * 4, WELL])[1].why
-    assert "of 4.5 MiB" in after([WELL, Failed(Trouble.MEMORY), WELL])[1].why
+    assert "of 9.0 MiB" in after([WELL, Failed(Trouble.MEMORY), WELL])[1].why
 
 
 class TooManyParts(Exception):

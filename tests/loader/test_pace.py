@@ -17,8 +17,6 @@ from forebay.loader.loop import Loader
 from forebay.loader.pace import Pace
 from forebay.store.port import Store
 
-MIB = 2**20
-
 
 class Clock:
     """Moves when a test says so."""
@@ -99,7 +97,7 @@ def test_a_failure_stays_told_until_an_insert_works(store: Store, journal: Sqlit
     assert loader.progress.trouble == "not now"
     loader.run_for(stopping, 5)
     assert loader.progress.trouble == ""
-    assert pace.batch < 8 * MIB, "memory ran out: smaller batches for a while"
+    assert pace.batch < pace.batch_bytes, "memory ran out: smaller batches for a while"
     assert total(store, "told") == 5
     journal.close()
 

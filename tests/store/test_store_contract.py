@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -24,6 +26,16 @@ numbers = itertools.count()
 @pytest.fixture
 def org() -> str:
     return f"store-test-{next(numbers)}"
+
+
+@contextmanager
+def _failing(store: ClickHouse, condition: str) -> Iterator[None]:
+    """With a view that throws when the others have written."""
+    store.command(
+        f"CREATE MATERIALIZED VIEW zz_throws TO ledger AS SELECT pipeline, org FROM landing WHERE throwIf({condition})"
+    )
+    yield
+    store.command("DROP VIEW zz_throws")
 
 
 def test_an_insert_reaches_every_table(store: ClickHouse, org: str) -> None:
@@ -52,18 +64,29 @@ def test_another_token_is_another_insert(store: ClickHouse, org: str) -> None:
 def test_an_insert_that_failed_midway_is_made_whole_by_its_repetition(store: ClickHouse, org: str) -> None:
     """A view that throws after others have written: the first attempt leaves a part behind, the second completes it."""
     made = blocks(org)
-    condition = f"throwIf(org = '{org}')"
-    store.command(
-        f"CREATE MATERIALIZED VIEW zz_throws TO ledger AS SELECT pipeline, org FROM landing WHERE {condition}"
-    )
-    with pytest.raises((RetryLater, Stop)):
+    with _failing(store, f"org = '{org}'"), pytest.raises((RetryLater, Stop)):
         put(store, *made)
-    store.command("DROP VIEW zz_throws")
     put(store, *made)
     found = content(store, org)
     assert sum(row["requests"] for row in found["traffic"]) == 12
     assert sum(row["requests"] for row in found["ledger"]) == 12
     assert len(found["dead_letters"]) == 1
+
+
+def test_a_block_of_more_rows_than_the_engine_takes_at_once_is_as_whole_as_a_small_one(
+    store: ClickHouse, org: str
+) -> None:
+    """More than a full batch holds, and nothing in it folds: the engine cuts at some 65,000 rows."""
+    now, rows = int(time.time() * 1000), 150_000
+    tallies = {(now // 60_000, "v", f"{n:032x}", "web", "1", 200): (2, 0, {n % 300: 2}) for n in range(rows)}
+    value = encode(report(org, "a", 1, received=now, tallies=tallies))
+    made = build(origin(org), [Fetched(0, now, value)], {})
+    totals = "SELECT count() AS rows, sum(requests) AS requests FROM traffic WHERE org = {org:String}"
+    with _failing(store, f"org = '{org}'"), pytest.raises((RetryLater, Stop)):
+        put(store, made)
+    for _ in range(2):
+        put(store, made)
+        assert store.query(totals, {"org": org}) == [{"rows": rows, "requests": 2 * rows}]
 
 
 def test_raw_bytes_are_kept_as_they_came(store: ClickHouse, org: str) -> None:

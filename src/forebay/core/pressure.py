@@ -61,7 +61,7 @@ SLOWED = {Trouble.TOO_MANY_PARTS: 0.5, Trouble.MEMORY: 0.7, Trouble.TIMEOUT: 0.7
 class Bounds:
     """What the pace stays within; times in seconds."""
 
-    batch_bytes: int = 8 * MIB  # largest batch, some 50,000 tallies
+    batch_bytes: int = 16 * MIB  # largest batch, some 100,000 tallies
     linger: float = 0.5  # between inserts while there is no backlog
     fastest: float = 0.25  # between inserts under backlog
     slowest: float = 20.0

@@ -24,7 +24,7 @@ class Pace:
     `budget_bytes`: all records that are held at a time, but for one poll.  Times are any one clock's.
     """
 
-    batch_bytes: int = 8 * MIB
+    batch_bytes: int = 16 * MIB
     linger: float = 0.5
     budget_bytes: int = 64 * MIB
     jitter: Callable[[], float] = random.random
