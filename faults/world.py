@@ -155,9 +155,10 @@ class World:
     def status(self) -> Any:
         return self.ask("status")
 
-    def letters(self) -> int:
-        """Dead letters, as the product says."""
-        return sum(letter["letters"] for letter in self.status()["dead_letters"])
+    def letters(self) -> int | None:
+        """Dead letters, as the product says; None while its store can't tell."""
+        listed = self.status()["dead_letters"]
+        return None if listed is None else sum(letter["letters"] for letter in listed)
 
     def ask(self, question: str) -> Any:
         """An answer of the console, as soon as it has one."""
