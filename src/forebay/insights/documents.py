@@ -13,6 +13,7 @@ from graphql import (
     OperationDefinitionNode,
     TypeNode,
     parse,
+    specified_rules,
     validate,
 )
 
@@ -22,6 +23,25 @@ from .type_changes import all_reachable
 MOST_DOCUMENTS = 1_000
 """Each takes milliseconds; who asks waits."""
 _ABORTED = "Validation aborted."  # by graphql-core, of a document that takes it too long
+
+_OF_THE_DOCUMENT = frozenset(
+    (
+        "ExecutableDefinitionsRule",
+        "KnownFragmentNamesRule",
+        "LoneAnonymousOperationRule",
+        "NoFragmentCyclesRule",
+        "NoUndefinedVariablesRule",
+        "NoUnusedFragmentsRule",
+        "NoUnusedVariablesRule",
+        "UniqueArgumentNamesRule",
+        "UniqueFragmentNamesRule",
+        "UniqueInputFieldNamesRule",
+        "UniqueOperationNamesRule",
+        "UniqueVariableNamesRule",
+    )
+)
+"""Rules that look at no schema: what they find, no change of one did."""
+_RULES = [rule for rule in specified_rules if rule.__name__ not in _OF_THE_DOCUMENT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +112,7 @@ def _errors(schema: GraphQLSchema, document: DocumentNode) -> list[str]:
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode) and schema.get_root_type(node.operation) is None
     ]
-    return missing or [error.message for error in validate(schema, document)]
+    return missing or [error.message for error in validate(schema, document, _RULES)]
 
 
 def _named(node: TypeNode) -> str:

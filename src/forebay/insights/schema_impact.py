@@ -43,6 +43,8 @@ class Judge:
         if shape.invalid:
             return Impact({})  # it was refused before the change
         evidence = Evidence(shape)
+        if evidence.covers(Coverage.DOCUMENT) and (gone := evidence.gone(*self._schemas)):
+            return self._attributed(evidence, f"It selects {gone}, which is gone.")
         moved = evidence.moved(self._schemas.old)
         judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
         if judged is not None and judged.broken:
