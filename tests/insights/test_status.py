@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from world import World
 
+from forebay.core.record import TALLIES
+from forebay.journal.port import Partition, Retention
+
 QUERY = "{ user(id: 1) { id } }"
 
 
@@ -70,11 +73,19 @@ def test_a_journal_that_takes_nothing_unloaded_has_no_time_until_loss(alone: Wor
 def test_the_time_until_retention_takes_what_is_not_loaded_is_told(
     alone: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alone.journal, "retention", lambda topic: 3_600.0)
+    monkeypatch.setattr(alone.journal, "retention", lambda topic: Retention(3_600.0))
     alone.request(QUERY)
     alone.now += 600
     status = alone.insights.status()
     assert status.loss_in is not None
     assert 2_900 < status.loss_in < 3_001
+    size = sum(len(record.value) for record in alone.journal.read(Partition(TALLIES, 0), 0, 1))
+    for kept, least, most in ((4 * size, 1_790, 1_801), (size // 2, 0, 0), (2**40, 2_900, 3_001)):
+        monkeypatch.setattr(
+            alone.journal, "retention", lambda topic, kept=kept: Retention(3_600.0, kept if topic == TALLIES else None)
+        )
+        soonest = alone.insights.status().loss_in
+        assert soonest is not None
+        assert least <= soonest <= most
     alone.load()
     assert alone.insights.status().loss_in is None
