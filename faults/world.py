@@ -103,7 +103,7 @@ class World:
         patient = self.front.dsn(database)
         self.console = self.fleet.start("console", FOREBAY_STORE_DSN=patient)
         self.store = ClickHouse(patient)
-        self.journal = KafkaJournal(KafkaSettings(brokers=self.broker.bootstrap), TOPICS)
+        self.journal = KafkaJournal(KafkaSettings(brokers=self.broker.bootstrap, delivery=60), TOPICS)
         self.reports = [Link(collector.port).open() for collector in self.collectors]
         self.agents: list[Agent] = []
         self.poison = 0  # records that nobody can read, so far

@@ -41,6 +41,19 @@ def test_what_retention_took_before_it_was_loaded_is_told(alone: World) -> None:
     assert "stranded" in alone.ask().about.reasons
 
 
+def test_a_report_that_has_a_number_and_never_came_makes_answers_incomplete_until_it_comes(alone: World) -> None:
+    alone.start()
+    for sequence in (7, 9):
+        alone.request(QUERY, agent="b", sequence=sequence)
+    alone.load()
+    about = alone.ask().about
+    assert about.reasons == ("missing",)
+    assert about.incomplete == ("Agents have numbered 1 reports that did not arrive (yet).",)
+    alone.request(QUERY, agent="b", sequence=8)
+    alone.load()
+    assert alone.ask().about.complete
+
+
 def test_losses_and_dead_letters_are_shown_with_their_reasons(alone: World) -> None:
     alone.report({}, lost={"overflow": 12})
     alone.report({}, lost={"overflow": 3, "shutdown": 1})
