@@ -17,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLArgument,
+    GraphQLDirective,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputField,
@@ -177,7 +178,7 @@ class Uses:
         """Rules 4 and 12: a directive and its arguments are used wherever the document has it."""
         for node in nodes or ():
             definition = self._schema.get_directive(node.name.value)
-            if definition is None or definition.name in ("skip", "include"):
+            if definition is None or _is_specified(definition):
                 continue
             name = f"@{definition.name}"
             self.entries.append(Entry(Kind.DIRECTIVE, name))
@@ -244,6 +245,11 @@ class Uses:
     def _type_of(self, node: VariableDefinitionNode) -> GraphQLNamedType:
         type_: GraphQLNamedType = get_named_type(cast(GraphQLInputType, type_from_ast(self._schema, node.type)))
         return type_
+
+
+def _is_specified(directive: GraphQLDirective) -> bool:
+    """@skip and @include as every schema has them, with one argument that nobody can change."""
+    return directive.name in ("skip", "include") and [*directive.args] == ["if"]
 
 
 def _state_of(literal: ValueNode | None) -> int:
