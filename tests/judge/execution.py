@@ -3,7 +3,7 @@
 The data follow the types: every leaf is a value of its type, every list has two elements, and a
 nullable place is null where a hash of its path says so, as is every second element.  Behind an
 abstract type stands the same object type before and after, wherever it still can; where it can't,
-nothing is compared.
+nothing is compared, as another one could stand there before.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Service:
         self.schema = schema
         self.number = number
         self.chosen: dict[Path, str] = {}
+        self.free: set[Path] = set()
         self.elsewhere: set[Path] = set()
         self._before = before
 
@@ -94,8 +95,9 @@ class Service:
         possible = [type_.name]
         if is_abstract_type(type_):
             possible = sorted(each.name for each in self.schema.get_possible_types(type_))
+            self.free.add(path)
         before = self._before.chosen.get(path) if self._before else None
-        if before is not None and before not in possible:
+        if self._before and before not in possible and path in self._before.free:
             self.elsewhere.add(path)
         if before in possible:
             self.chosen[path] = str(before)
