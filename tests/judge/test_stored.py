@@ -41,6 +41,22 @@ def test_it_is_valid_or_invalid_as_the_original_on_schemas_that_neither_was_writ
     assert fine > broken
 
 
+def test_a_valid_document_is_the_same_where_the_host_has_validated_it() -> None:
+    rng, valid_ones = Random(5), 0
+    for _ in range(15):
+        _, schema = valid(rng)
+        extractor = Extractor(schema)
+        for _ in range(12):
+            writer = Writer(schema, rng)
+            name, values = writer.operation_name, writer.variables()
+            own, believed = (extractor.operation(writer.source, name, validated=known) for known in (False, True))
+            if not own.invalid:
+                valid_ones += 1
+                assert believed.shape(values) == own.shape(values), writer.source
+                assert believed.form(values) == own.form(values), writer.source
+    assert valid_ones > 100
+
+
 def test_no_literal_of_a_random_document_is_stored() -> None:
     rng, stored = Random(9), 0
     for _ in range(20):
