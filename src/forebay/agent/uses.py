@@ -33,10 +33,7 @@ from graphql import (
     NullValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
-    SchemaMetaFieldDef,
     SelectionSetNode,
-    TypeMetaFieldDef,
-    TypeNameMetaFieldDef,
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
@@ -47,7 +44,7 @@ from graphql import (
 
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import unique_entries
-from .document import Fragments
+from .document import META, Fragments
 from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, type_entries
 
 MAX_SELECTIONS: Final = 10_000
@@ -56,7 +53,6 @@ MAX_SELECTIONS: Final = 10_000
 MAX_FIELDS: Final = 50_000
 """Fields recorded for one operation, one selection on an interface making one per object type."""
 
-_META: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef, "__typename": TypeNameMetaFieldDef}
 _FEDERATION: Final = ("_entities", "_service")
 
 Concrete = frozenset[GraphQLObjectType]
@@ -134,7 +130,7 @@ class Uses:
         Returns the type of the field, and the object types that can stand below it.
         """
         name = node.name.value
-        meta = _META.get(name)
+        meta = META.get(name)
         definition: GraphQLField = meta or parent.fields[name]
         type_ = get_named_type(definition.type)
         owners = [owner for owner in concrete if name in owner.fields]
