@@ -10,6 +10,7 @@ import httpx
 import pytest
 import strawberry
 from fake_collector import FakeCollector, fake_collector
+from graphql import GraphQLError, GraphQLSchema, validate
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import DisableValidation, MaskErrors, SchemaExtension
@@ -218,3 +219,39 @@ def test_what_a_service_without_validation_executes_is_not_taken_for_invalid(ser
     service.usage()
     [shape] = service.collector.shapes.values()
     assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])
+
+
+def test_what_a_service_without_validation_answers_with_errors_is_not_taken_for_invalid(service: Service) -> None:
+    schema = strawberry.Schema(Query, extensions=[service.forebay, DisableValidation])
+    result = schema.execute_sync("query A { hello fail } fragment F on Query { later }")
+    assert result.errors
+    service.usage()
+    [shape] = service.collector.shapes.values()
+    assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])
+
+
+class _Trusting(SchemaExtension):
+    """A host that checks one rule only."""
+
+    def on_validate(self) -> Iterator[None]:
+        self.execution_context.validation_rules = self.execution_context.validation_rules[:1]
+        yield
+
+
+@pytest.mark.parametrize(("extension", "repeated"), [(SchemaExtension, 0), (_Trusting, 1), (DisableValidation, 1)])
+def test_validation_is_repeated_only_where_the_service_has_not_validated_by_all_rules(
+    service: Service, monkeypatch: pytest.MonkeyPatch, extension: type[SchemaExtension], repeated: int
+) -> None:
+    validated: list[GraphQLSchema] = []
+
+    def counted(schema: GraphQLSchema, *rest: Any, **options: Any) -> list[GraphQLError]:
+        validated.append(schema)
+        return validate(schema, *rest, **options)
+
+    monkeypatch.setattr("forebay.agent.extract.validate", counted)
+    schema = strawberry.Schema(Query, extensions=[service.forebay, extension])
+    schema.execute_sync("query A { hello }")
+    service.usage()
+    [shape] = service.collector.shapes.values()
+    assert "Query.hello" in shape.coordinate
+    assert len(validated) == repeated

@@ -17,7 +17,7 @@ from graphql import (
     validate,
 )
 
-from .conditions import lost
+from .conditions import Answers, compared
 from .type_changes import all_reachable
 
 MOST_DOCUMENTS = 1_000
@@ -48,12 +48,12 @@ _RULES = [rule for rule in specified_rules if rule.__name__ not in _OF_THE_DOCUM
 class Judged:
     """`broken`: what is wrong with it only since the change, empty if nothing is.
 
-    `lost`: type conditions that no longer apply to an object type, None if that can't be told.
+    `answers`: how those differ if nothing is, None if that can't be told.
     `reach`: names of all types that values of its variables can hold; `nullable`: can a variable be null?
     """
 
     broken: tuple[str, ...]
-    lost: frozenset[tuple[str, str]] | None
+    answers: Answers | None
     reach: frozenset[str]
     nullable: bool
 
@@ -100,7 +100,7 @@ class Documents:
         ]
         return Judged(
             broken=tuple(wrong),
-            lost=frozenset() if wrong else lost(self._old, self._new, document),
+            answers=None if wrong else compared(self._old, self._new, document),
             reach=all_reachable((self._old, self._new), map(_named, types)),
             nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
         )

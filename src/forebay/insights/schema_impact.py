@@ -84,7 +84,9 @@ class Judge:
         if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
-        if "(" in change.coordinate and Coverage.FIELDS in seen and owner.partition("@")[0]:
+        if owner.startswith("@") and Coverage.DOCUMENT in seen:
+            return owner not in evidence.shape.document
+        if "(" in change.coordinate and Coverage.FIELDS in seen and not owner.startswith("@"):
             return owner not in evidence.fields
         if not needed & {Coverage.INPUTS, Coverage.ENUM_VALUES} or (
             judged and judged.nullable and change.kind.endswith("type_changed")

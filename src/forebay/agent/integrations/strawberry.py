@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from typing import Any, Final
 
+from graphql import specified_rules
 from strawberry import Schema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -34,6 +35,8 @@ CLIENT_HEADERS: Final = (
     ("apollographql-client-name", "apollographql-client-version"),
     ("x-graphql-client-name", "x-graphql-client-version"),
 )
+
+_SPECIFIED: Final = frozenset(specified_rules)
 
 
 def client_of(context: Any) -> Client:
@@ -82,8 +85,19 @@ class Forebay:
         """Reporter.status of each schema that this is an extension of: mostly one, none before the first request."""
         return [reporter.status() for reporter in list(self._reporters.values())]
 
-    def record(self, context: ExecutionContext, status: int, errors: bool, seconds: float | None) -> None:
-        """Count one request, unless it has no document (a probe of the address, say); never raises."""
+    def record(
+        self,
+        context: ExecutionContext,
+        status: int,
+        errors: bool,
+        seconds: float | None,
+        executed: bool = False,
+        admitted: bool = False,
+    ) -> None:
+        """Count one request, unless it has no document (a probe of the address, say); never raises.
+
+        `admitted`: validation, by whichever rules, found no errors before it was executed.
+        """
         try:
             source = _source(context)
             if not source:
@@ -99,6 +113,8 @@ class Forebay:
                 status=status,
                 errors=errors,
                 seconds=seconds,
+                validated=admitted and _by_all_rules(context, source),
+                executed=executed,
             )
         except Exception as exc:
             self.faults.note("strawberry", exc)
@@ -119,6 +135,7 @@ class Forebay:
 class _Recording(SchemaExtension):
     def __init__(self, forebay: Forebay) -> None:
         self._forebay, self._recorded = forebay, False
+        self._executed = self._admitted = False
 
     def on_operation(self) -> Iterator[None]:
         began, status, errors = perf_counter(), 200, True
@@ -133,18 +150,28 @@ class _Recording(SchemaExtension):
                 self._record(status, errors, perf_counter() - began)
 
     def on_execute(self) -> Iterator[None]:
+        # None where nothing validated, a list of errors where something did; later those of the execution.
+        self._executed, self._admitted = True, self.execution_context.pre_execution_errors == []
         yield
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             self._record(200, False, None)
 
     def _record(self, status: int, errors: bool, seconds: float | None) -> None:
         self._recorded = True
-        self._forebay.record(self.execution_context, status, errors, seconds)
+        self._forebay.record(self.execution_context, status, errors, seconds, self._executed, self._admitted)
 
 
 def _has_errors(context: ExecutionContext) -> bool:
     result = getattr(context.result, "initial_result", context.result)
     return bool(context.pre_execution_errors or getattr(result, "errors", None))
+
+
+def _by_all_rules(context: ExecutionContext, source: str) -> bool:
+    """Was it this text that was validated, and by all rules of the specification?"""
+    location = context.graphql_document.loc if context.graphql_document else None
+    if location is None or location.source.body != source:
+        return False
+    return _SPECIFIED.issubset(context.validation_rules)
 
 
 def _source(context: ExecutionContext) -> str:
