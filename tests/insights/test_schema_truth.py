@@ -47,7 +47,7 @@ def test_an_operation_is_broken_exactly_where_the_truth_says_so(
     old, new = build(case["old"], "old schema"), build(case["new"], "new schema")
     found = changes(old, new)
     shape = Extractor(old).operation(operation["operation"]).shape(operation["variables"])
-    impact = Judge(old, new, found).judge(shape)
+    [impact] = Judge(old, new, found).judge([shape])
     breaking = [effect for number, effect in impact.effects.items() if found[number].severity is Severity.BREAKING]
     assert not impact.unexplained
     assert (Hit.YES in [effect.hit for effect in breaking]) is operation["affected"]

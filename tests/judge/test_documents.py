@@ -29,9 +29,10 @@ def test_a_document_is_broken_by_what_it_breaks_and_a_field_that_is_gone_breaks_
             except BadSchema:
                 continue
             documents = Documents(old, new)
+            documents.read(shape.document for shape in shapes)
             for shape in shapes:
                 judged = documents.judge(shape.document)
-                assert judged is not None
+                assert judged is not None, shape.document
                 errors = [error.message for error in validate(new, parse(shape.document))]
                 assert bool(judged.broken) == bool(errors), (shape.document, changed.sdl())
                 lacks = Evidence(shape).gone(old, new)

@@ -38,7 +38,7 @@ def test_what_is_not_touched_has_no_effect(seed: int) -> None:
                 seen = as_seen(shape, coverage)
                 concerned = compared.touched(coverage).concerns(seen)
                 spared += not concerned
-                impact = judge.judge(seen)
+                [impact] = judge.judge([seen])
                 judged += bool(impact.effects or impact.unexplained)
                 assert concerned or not (impact.effects or impact.unexplained), ([str(c) for c in found], seen, impact)
     assert judged

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLSchema,
-    NamedTypeNode,
-    NonNullTypeNode,
-    OperationDefinitionNode,
-    TypeNode,
-    parse,
-    specified_rules,
-    validate,
-)
+from graphql import DocumentNode, GraphQLSchema, NamedTypeNode, NonNullTypeNode, OperationDefinitionNode, TypeNode
 
 from .conditions import Answers, compared
 from .type_changes import all_reachable
+from .validity import ABORTED, errors_of, parsed
 
 MOST_DOCUMENTS = 1_000
-"""Each takes milliseconds; who asks waits."""
-_ABORTED = "Validation aborted."  # by graphql-core, of a document that takes it too long
-
-_OF_THE_DOCUMENT = frozenset(
-    (
-        "ExecutableDefinitionsRule",
-        "KnownFragmentNamesRule",
-        "LoneAnonymousOperationRule",
-        "NoFragmentCyclesRule",
-        "NoUndefinedVariablesRule",
-        "NoUnusedFragmentsRule",
-        "NoUnusedVariablesRule",
-        "UniqueArgumentNamesRule",
-        "UniqueFragmentNamesRule",
-        "UniqueInputFieldNamesRule",
-        "UniqueOperationNamesRule",
-        "UniqueVariableNamesRule",
-    )
-)
-"""Rules that look at no schema: what they find, no change of one did."""
-_RULES = [rule for rule in specified_rules if rule.__name__ not in _OF_THE_DOCUMENT]
+"""Each takes a millisecond; who asks waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +37,36 @@ class Documents:
         self._new = new
         self._judged: dict[str, Judged | None] = {}
 
+    def read(self, texts: Iterable[str]) -> None:
+        """Judge these together, which takes a fifth of the time that they take one by one."""
+        unread = [text for text in dict.fromkeys(texts) if text not in self._judged]
+        documents = {text: parsed(text, number) for number, text in enumerate(unread[: self._room()])}
+        self._judged |= dict.fromkeys(documents)
+        known = [(number, document) for number, document in enumerate(documents.values()) if document]
+        wrong = dict(zip((number for number, _ in known), errors_of(self._new, known), strict=True))
+        # What was wrong before is nothing that the change did.  Valid where it ran, it ran on another schema.
+        again = [(number, document) for number, document in known if wrong[number]]
+        already = dict(zip((number for number, _ in again), errors_of(self._old, again), strict=True))
+        for number, (text, document) in enumerate(documents.items()):
+            if document is None or wrong[number][:1] == [ABORTED]:
+                continue
+            broken = [message for message in wrong[number] if message not in already[number]] if wrong[number] else []
+            if broken or not wrong[number]:
+                self._judged[text] = self._judge(document, broken)
+
     def judge(self, text: str) -> Judged | None:
         """None for what is not judged: one too many, none that can be read, or one that the old schema refuses."""
-        if text not in self._judged:
-            if self.full:
-                return None
-            self._judged[text] = self._judge(text)
-        return self._judged[text]
+        self.read([text])
+        return self._judged.get(text)
 
     @property
     def full(self) -> bool:
-        return len(self._judged) >= MOST_DOCUMENTS
+        return self._room() <= 0
 
-    def _judge(self, text: str) -> Judged | None:
-        try:
-            document = parse(text, no_location=True)
-            wrong = _errors(self._new, document)
-            if wrong and wrong[0] == _ABORTED:
-                return None
-            if wrong:
-                # What was wrong before is nothing that the change did.  Valid where it ran, it ran on another schema.
-                already = set(_errors(self._old, document))
-                wrong = [message for message in wrong if message not in already]
-                if not wrong:
-                    return None
-        except (GraphQLError, RecursionError):
-            return None
+    def _room(self) -> int:
+        return MOST_DOCUMENTS - len(self._judged)
+
+    def _judge(self, document: DocumentNode, broken: list[str]) -> Judged:
         types = [
             variable.type
             for node in document.definitions
@@ -99,20 +74,11 @@ class Documents:
             for variable in node.variable_definitions or ()
         ]
         return Judged(
-            broken=tuple(wrong),
-            answers=None if wrong else compared(self._old, self._new, document),
+            broken=tuple(broken),
+            answers=None if broken else compared(self._old, self._new, document),
             reach=all_reachable((self._old, self._new), map(_named, types)),
             nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
         )
-
-
-def _errors(schema: GraphQLSchema, document: DocumentNode) -> list[str]:
-    missing = [
-        f"The schema has no {node.operation.value} operations."
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode) and schema.get_root_type(node.operation) is None
-    ]
-    return missing or [error.message for error in validate(schema, document, _RULES)]
 
 
 def _named(node: TypeNode) -> str:

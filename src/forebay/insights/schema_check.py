@@ -41,14 +41,13 @@ def check(
     broken: dict[str, Affected] = defaultdict(list)
     gaps = [*about.incomplete, *unjudged]
     left_out = 0
+    concerned: list[Seen] = []
     for requested in traffic:
         seen = allowances.counted(requested)
         left_out += requested.requests() - (seen.requests() if seen else 0)
-        if seen is None:
-            continue
-        if not compared.touched(seen.shape.coverage).concerns(seen.shape):
-            continue
-        impact = judge.judge(seen.shape)
+        if seen and compared.touched(seen.shape.coverage).concerns(seen.shape):
+            concerned.append(seen)
+    for seen, impact in zip(concerned, judge.judge([seen.shape for seen in concerned]), strict=True):
         for number, effect in impact.effects.items():
             hits[number].append((seen, effect))
         if impact.unexplained:

@@ -31,22 +31,26 @@ class Impact(NamedTuple):
 
 
 class Judge:
-    """Judges shapes, one at a time."""
+    """Judges shapes; many at a time are cheaper."""
 
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema, changes: Sequence[Change]) -> None:
         self._schemas = Schemas(old, new)
         self._changes = changes
         self._documents = Documents(old, new)
 
-    def judge(self, shape: Shape) -> Impact:
-        """What the changes do to requests of this shape."""
-        if shape.invalid:
+    def judge(self, shapes: Sequence[Shape]) -> list[Impact]:
+        """What the changes do to requests of each of these shapes."""
+        weighed = [(evidence := Evidence(shape), evidence.gone(*self._schemas)) for shape in shapes]
+        self._documents.read(evidence.shape.document for evidence, gone in weighed if _is_read(evidence, gone))
+        return [self._impact(evidence, gone) for evidence, gone in weighed]
+
+    def _impact(self, evidence: Evidence, gone: str) -> Impact:
+        if evidence.shape.invalid:
             return Impact({})  # it was refused before the change
-        evidence = Evidence(shape)
-        if evidence.covers(Coverage.DOCUMENT) and (gone := evidence.gone(*self._schemas)):
+        if gone and evidence.covers(Coverage.DOCUMENT):
             return self._attributed(evidence, f"It selects {gone}, which is gone.")
         moved = evidence.moved(self._schemas.old)
-        judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
+        judged = self._documents.judge(evidence.shape.document) if _is_read(evidence, gone) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
@@ -103,6 +107,11 @@ class Judge:
         if selected and may_keep_from_merging(self._schemas.old, change):
             return Effect(Hit.MAYBE, "its document is not known, in which this field must merge with others")
         return NO
+
+
+def _is_read(evidence: Evidence, gone: str) -> bool:
+    """Does its document have to be judged?"""
+    return evidence.covers(Coverage.DOCUMENT) and not gone and not evidence.shape.invalid
 
 
 def _owner(change: Change) -> str:
