@@ -2,7 +2,7 @@
 
 The schema: 500 types of 30 fields.  Each shape is a document of its own: 20 fields on five levels
 under one of 20 root fields, with an argument; it has traffic from one client a day.  The rows are
-made by the engine itself and merged, as they are in a store that has been running.
+made by the engine itself.
 
 A check is `Insights.check` in full: parse and compare the schemas, how far the window can be
 trusted, the traffic that is concerned, each shape judged.  Its first run, in which Python and the
@@ -11,7 +11,7 @@ keeps for the next question.  Seconds are of CPU, all threads of the engine incl
 - `check/unused`: a field goes that nobody uses;
 - `check/used`: one goes that 0.05 % of the shapes use;
 - `check/type`: a field that 0.3 % use becomes of another type, so that documents stay valid: 1,000 of
-  them are validated, the rest is said to be unknown;
+  them are validated, the rest is judged by its entries;
 - `check/root`: a root field goes that 5 % use: the latest 20,000 of those are judged.
 """
 
@@ -125,7 +125,7 @@ def fill(store: ClickHouse, first: int, end: int) -> None:
     for portion in range(first, end, PORTION):
         for rows in ROWS:
             store.command(rows.replace("FIRST", str(portion)))
-    for table in ("shapes", "shape_entries", "traffic", "shape_seen"):
+    for table in ("shapes", "shape_entries", "shape_seen"):  # of traffic it takes minutes, and changes little
         store.command(f"OPTIMIZE TABLE {table} FINAL")
 
 
