@@ -175,7 +175,7 @@ def test_the_schema_is_reported_as_strawberry_prints_it(service: Service) -> Non
     assert push.schema_version == [content_hash(service.schema.as_str().encode())]
 
 
-@pytest.mark.parametrize("broken", ["_begin", "_client_of"])
+@pytest.mark.parametrize("broken", ["_reporter", "_client_of"])
 def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def fail(*_: object) -> Callable[[], None]:
         raise RuntimeError("broken")

@@ -92,7 +92,12 @@ class Extractor:
         self._plans: dict[str, Plan] = {}
 
     def operation(self, source: str, operation_name: str | None = None) -> Operation:
-        """The operation of this document that a request with `operation_name` runs.  Never raises."""
+        """The operation of this document that a request with `operation_name` runs.  Never raises.
+
+        An empty document is one that the host's agent could not see.
+        """
+        if not source:
+            return Operation(name=(operation_name or "")[:MAX_NAME], coverage=_NOT_ANALYSED)
         if len(source) > MAX_DOCUMENT:
             return Operation(coverage=_NOT_ANALYSED)
         try:

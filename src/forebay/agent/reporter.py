@@ -84,7 +84,10 @@ class Reporter:
         seconds: float | None = None,
         now: float | None = None,
     ) -> None:
-        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration."""
+        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration.
+
+        An empty `source` is a document that is not known: the request counts, under its name as not analysed.
+        """
         if self._send is None or self._closed:
             return
         try:
