@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import strawberry
+from broken import STEPS, broken, name_of
 from fake_collector import FakeCollector, fake_collector
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
@@ -184,6 +185,24 @@ def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: py
     for result in both(service, "{ hello }"):
         assert (result.data, result.errors) == ({"hello": "hello you"}, None)
     assert service.forebay.faults.counts == {"strawberry": 2}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step[1] != "count"], ids=name_of)
+def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: Any) -> None:
+    bodies = [{"query": source} for source in ("query A { hello }", "query B { fail }", "query C { none }", "{")]
+
+    async def answers(schema: strawberry.Schema) -> list[tuple[int, bytes]]:
+        transport = httpx.ASGITransport(GraphQL(schema))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+            return [((answer := await http.post("/", json=body)).status_code, answer.content) for body in bodies]
+
+    with broken(step) as reached, fake_collector() as collector:
+        service = Service(collector)
+        bare = strawberry.Schema(Query, subscription=Subscription, extensions=[MaskErrors])
+        assert asyncio.run(answers(service.schema)) == asyncio.run(answers(bare))
+        service.forebay.flush(0.2)
+        assert reached
+        service.forebay.close(0.1)
 
 
 def test_an_extension_that_fails_makes_an_error_not_a_refusal(service: Service) -> None:

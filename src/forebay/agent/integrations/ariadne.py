@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 from graphql import DocumentNode, GraphQLSchema
 
 from . import missing
+from .over_http import UNKNOWN, UNREADABLE
 from .reporters import Reporters
 
 try:
@@ -32,9 +33,6 @@ except ModuleNotFoundError as exc:
     raise missing("ariadne", exc) from exc
 
 Rules = Collection[Any] | Callable[..., Any] | None
-
-UNREADABLE: Final = "#"
-"""Stands for the document of a request that has none, or one that does not parse."""
 
 _running: ContextVar[_Recording | None] = ContextVar("forebay_ariadne", default=None)
 
@@ -87,7 +85,7 @@ class Forebay(Reporters):
         try:
             if asked is None and not self.hooked:
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
-            nothing = UNREADABLE if errors and self.hooked else "", None, None
+            nothing = UNREADABLE if errors and self.hooked else UNKNOWN, None, None
             source, operation_name, variables = asked or nothing
             self.count(self._schema, source, operation_name, variables, context, errors=errors, seconds=seconds)
         except Exception as exc:

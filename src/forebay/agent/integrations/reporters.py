@@ -82,7 +82,7 @@ class Reporters:
         if reporter is None:
             if len(self._reporters) >= MOST_SCHEMAS:
                 raise RuntimeError("more schemas than are reported")
-            reporter = self._reporters.setdefault(schema, Reporter(schema, sdl=sdl, **self._options))
+            reporter = self._reporters.setdefault(schema, Reporter(schema, **{"sdl": sdl, **self._options}))
         return reporter
 
     def _client_of(self, context: Any) -> Client:
