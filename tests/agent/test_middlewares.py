@@ -398,7 +398,7 @@ def test_however_a_wsgi_app_reads_it_gets_what_was_sent(collector: FakeCollector
 
 
 def test_operations_over_a_websocket_count_when_they_are_first_answered(collector: FakeCollector) -> None:
-    answers = {
+    answers: dict[str, list[Any]] = {
         "1": [{"type": "next", "id": "1", "payload": {"data": {}}}, {"type": "complete", "id": "1"}],
         "2": [{"type": "error", "id": "2", "payload": [{"message": "no"}]}],
         "3": [{"type": "data", "id": "3", "payload": {"errors": [{}]}}, {"type": "complete", "id": "3"}],
