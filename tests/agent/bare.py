@@ -24,6 +24,6 @@ forebay = graphql_core.Forebay(sys.argv[1], "token", interval=60)
 assert asyncio.run(forebay.graphql(schema, "query Core { a }")).errors is None
 assert forebay.close()
 
-assert asgi.Forebay(lambda *_: None, schema, sys.argv[1], "token")
+assert asgi.Forebay(lambda *_: asyncio.sleep(0), schema, sys.argv[1], "token")
 assert wsgi.Forebay(lambda *_: [], schema, sys.argv[1], "token")
 print(sorted({module.partition(".")[0] for module in sys.modules} - set(sys.stdlib_module_names)))

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from fake_collector import FakeCollector, fake_collector
-from frameworks import GRAPHENE, TESTS
+from frameworks import GRAPHENE, TESTS, table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WITHIN = 60.0
@@ -26,16 +26,20 @@ APART = importlib.util.find_spec("graphene") is None
 """Graphene is not in this environment, but in its own."""
 
 
+def command_of(name: str) -> str:
+    """How the example is started, on port 8000."""
+    text = (EXAMPLES / f"{name.replace('-', '_')}_app.py").read_text()
+    return str(re.findall(r": (\w.*8000[^\"\n]*)", text)[0]).strip()
+
+
 class Example:
     """An example's process; it answers by `url`."""
 
     def __init__(self, name: str, collector: FakeCollector) -> None:
-        module = name.replace("-", "_") + "_app"
-        [command] = re.findall(r": (\w.*8000.*?)(?:\"\"\")?\n", (EXAMPLES / f"{module}.py").read_text())[:1]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
-        program, *arguments = command.replace("8000", port).split()
+        program, *arguments = command_of(name).replace("8000", port).split()
         start = [sys.executable] if program == "python" else [sys.executable, "-m", program]
         path = os.environ.get("PYTHONPATH", "")
         if name == "graphene" and APART:
@@ -57,7 +61,7 @@ class Example:
             except OSError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     self.process.kill()
-                    raise AssertionError((self.process.stderr or sys.stderr).read().decode()) from None
+                    raise AssertionError(self.process.communicate()[1].decode()) from None
                 time.sleep(0.05)
 
     def end(self) -> None:
@@ -84,7 +88,14 @@ def running(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[Example,
 def test_every_framework_has_an_example_and_a_page() -> None:
     pages = EXAMPLES.parent / "docs" / "agents"
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {f"{name.replace('-', '_')}_app" for name in TESTS}
-    assert {name for name in TESTS if not (pages / f"{name}.md").exists()} == set()
+    assert {path.stem for path in pages.glob("*.md")} == {*TESTS, "README", "reporter"}
+    assert table() in (pages / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_page_runs_the_example_as_it_says_itself(name: str) -> None:
+    command = command_of(name)
+    assert command in (EXAMPLES.parent / "docs" / "agents" / f"{name}.md").read_text()
 
 
 @pytest.mark.parametrize("name", TESTS)

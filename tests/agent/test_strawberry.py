@@ -43,13 +43,21 @@ class Subscription:
             yield number
 
 
+def masked(**_: Any) -> SchemaExtension:
+    return MaskErrors()
+
+
+def not_validated(**_: Any) -> SchemaExtension:
+    return DisableValidation()
+
+
 class Service:
     """A schema with the extension, and the collector that it reports to."""
 
     def __init__(self, collector: FakeCollector, **options: Any) -> None:
         self.collector = collector
         self.forebay = Forebay(collector.url, "token", interval=60, **options)
-        self.schema = strawberry.Schema(Query, subscription=Subscription, extensions=[self.forebay, MaskErrors])
+        self.schema = strawberry.Schema(Query, subscription=Subscription, extensions=[self.forebay, masked])
 
     def usage(self) -> dict[tuple[str, str, str, bool], int]:
         assert self.forebay.flush()
@@ -65,10 +73,11 @@ def service() -> Iterator[Service]:
 
 
 def both(service: Service, query: str, **options: Any) -> list[Any]:
-    return [
-        service.schema.execute_sync(query, **options),
-        asyncio.run(service.schema.execute(query, **options)),
-    ]
+    return each(service.schema, query, **options)
+
+
+def each(schema: strawberry.Schema, query: str, **options: Any) -> list[Any]:
+    return [schema.execute_sync(query, **options), asyncio.run(schema.execute(query, **options))]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +94,8 @@ def both(service: Service, query: str, **options: Any) -> list[Any]:
 def test_every_request_counts_sync_and_async_with_its_outcome(
     service: Service, query: str, name: str, errors: bool
 ) -> None:
-    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[MaskErrors])
-    for result in both(service, query):
-        expected = bare.execute_sync(query)
+    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
+    for result, expected in zip(both(service, query), each(bare, query), strict=True):
         assert (result.data, str(result.errors), result.extensions) == (
             expected.data,
             str(expected.errors),
@@ -198,7 +206,7 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: 
 
     with broken(step) as reached, fake_collector() as collector:
         service = Service(collector)
-        bare = strawberry.Schema(Query, subscription=Subscription, extensions=[MaskErrors])
+        bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
         assert asyncio.run(answers(service.schema)) == asyncio.run(answers(bare))
         service.forebay.flush(0.2)
         assert reached
@@ -232,7 +240,7 @@ def test_schemas_that_share_the_extension_are_reported_apart(service: Service) -
 
 
 def test_what_a_service_without_validation_executes_is_not_taken_for_invalid(service: Service) -> None:
-    schema = strawberry.Schema(Query, extensions=[service.forebay, DisableValidation])
+    schema = strawberry.Schema(Query, extensions=[service.forebay, not_validated])
     assert schema.execute_sync("query A { hello } fragment F on Query { later }").data == {"hello": "hello you"}
     service.usage()
     [shape] = service.collector.shapes.values()
