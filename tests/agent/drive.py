@@ -66,7 +66,7 @@ def scope_of(kind: str, path: str, headers: Headers, method: str = "POST", query
 
 def asgi(
     app: Any,
-    chunks: Iterable[bytes],
+    chunks: list[bytes],
     method: str = "POST",
     path: str = "/graphql",
     query: str = "",
@@ -76,14 +76,21 @@ def asgi(
 
     async def driven() -> list[Any]:
         given: list[Any] = []
-        todo = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
-        (todo or [{}])[-1]["more_body"] = False
+        todo = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks or [b""]]
+        todo[-1]["more_body"] = False
+
+        ended = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
-            return todo.pop(0) if todo else {"type": "http.disconnect"}
+            if todo:
+                return todo.pop(0)
+            await ended.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
             given.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                ended.set()
 
         try:
             await app(scope_of("http", path, headers, method, query), receive, send)
@@ -96,7 +103,7 @@ def asgi(
 
 def wsgi(
     app: Any,
-    chunks: Iterable[bytes],
+    chunks: list[bytes],
     method: str = "POST",
     path: str = "/graphql",
     query: str = "",

@@ -27,9 +27,9 @@ TESTS: Final = {
     "ariadne": ["tests/agent/test_ariadne.py"],
     "graphene": ["tests/agent/graphene_cases.py"],
     "strawberry": ["tests/agent/test_strawberry.py"],
-    "django": [],
-    "fastapi": [],
-    "flask": [],
+    "django": ["tests/agent/test_hosts.py"],
+    "fastapi": ["tests/agent/test_hosts.py"],
+    "flask": ["tests/agent/test_hosts.py"],
 }
 """Of each framework; its example comes on top."""
 
