@@ -210,12 +210,15 @@ def test_a_schema_can_be_given_as_text_and_is_reported_as_that_text(side: Side, 
     assert push.schemas[0].sdl == SDL
 
 
-def test_a_schema_that_is_none_costs_a_fault_and_the_app_runs_on(side: Side, collector: FakeCollector) -> None:
+@pytest.mark.parametrize("schema", ["type {", object()])
+def test_a_schema_that_is_none_costs_a_fault_and_the_app_runs_on(
+    side: Side, collector: FakeCollector, schema: Any
+) -> None:
     app = side.app(served)
-    forebay = watched(app, side, collector, schema="type {")
+    forebay = watched(app, side, collector, schema=schema)
     chunks = [post("query A { hello }")]
     assert side.drive(forebay, chunks, headers=[JSON]) == side.drive(app, chunks, headers=[JSON])
-    assert forebay.faults.counts == {"integration": 1}
+    assert forebay.faults.counts == {"schema": 1}
 
 
 @pytest.mark.parametrize(

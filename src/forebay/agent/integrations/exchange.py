@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
-from graphql import GraphQLSchema, build_schema
+from graphql import GraphQLSchema, assert_schema, build_schema
 
 from .over_http import UNKNOWN, UNREADABLE, Documents, Request, answered_with, asked_by
 from .reporters import Reporters
@@ -44,7 +44,10 @@ class Watch(Reporters):
         self._paths = {_plain(each) for each in ([path] if isinstance(path, str) else path)}
         self.documents = Documents(documents)
         self._schema: GraphQLSchema | None = None
-        self.attempt(self._load, schema)
+        try:
+            self._load(schema)
+        except Exception:
+            self.faults.note("schema", "nothing is reported: schema must be a GraphQLSchema, or the text of one")
 
     def attempt(self, step: Callable[..., Any], *args: Any) -> Any:
         """The step's value; None if it fails, which is a fault of the agent."""
@@ -69,7 +72,7 @@ class Watch(Reporters):
             self._schema = build_schema(text, assume_valid_sdl=True)
             self._options.setdefault("sdl", lambda: text)
         else:
-            self._schema = schema
+            self._schema = assert_schema(schema)
 
 
 class Exchange:
