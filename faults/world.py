@@ -103,7 +103,7 @@ class World:
         patient = self.front.dsn(database)
         self.console = self.fleet.start("console", FOREBAY_STORE_DSN=patient)
         self.store = ClickHouse(patient)
-        self.journal = KafkaJournal(KafkaSettings(brokers=self.broker.bootstrap), TOPICS)
+        self.journal = KafkaJournal(KafkaSettings(brokers=self.broker.bootstrap, delivery=60), TOPICS)
         self.reports = [Link(collector.port).open() for collector in self.collectors]
         self.agents: list[Agent] = []
         self.poison = 0  # records that nobody can read, so far
@@ -155,9 +155,10 @@ class World:
     def status(self) -> Any:
         return self.ask("status")
 
-    def letters(self) -> int:
-        """Dead letters, as the product says."""
-        return sum(letter["letters"] for letter in self.status()["dead_letters"])
+    def letters(self) -> int | None:
+        """Dead letters, as the product says; None while its store can't tell."""
+        listed = self.status()["dead_letters"]
+        return None if listed is None else sum(letter["letters"] for letter in listed)
 
     def ask(self, question: str) -> Any:
         """An answer of the console, as soon as it has one."""

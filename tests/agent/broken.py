@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,14 @@ STEPS: tuple[tuple[Any, str], ...] = (
 
 def name_of(step: tuple[Any, str]) -> str:
     return f"{step[0].__name__}.{step[1]}"
+
+
+def wait_for(reached: list[str]) -> None:
+    """Steps of the background take a moment."""
+    deadline = time.monotonic() + 10
+    while not reached and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert reached
 
 
 class Broken(Exception):

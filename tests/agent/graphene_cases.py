@@ -13,7 +13,7 @@ from typing import Any
 
 import graphene
 import pytest
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 
 from forebay.agent.integrations.graphene import Forebay
@@ -111,6 +111,6 @@ def test_results_are_the_same_whichever_step_of_the_agent_is_broken(collector: F
         forebay = Forebay(collector.url, "token", interval=60)
         watched = forebay.watch(schema())
         assert [both(watched, source) for source, _, _ in DOCUMENTS] == bare
-        forebay.flush(0.2)
-        assert reached
-    forebay.close(0.1)
+        forebay.flush(0)
+        wait_for(reached)
+    forebay.close(0)

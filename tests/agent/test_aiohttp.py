@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 from graphql import build_schema, graphql_sync
 
@@ -151,9 +151,9 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(collec
     with broken(step) as reached:
         forebay = watching(collector)
         assert asyncio.run(asked(forebay, requests())) == bare
-        forebay.flush(0.2)
-        assert reached
-    forebay.close(0.1)
+        forebay.flush(0)
+        wait_for(reached)
+    forebay.close(0)
 
 
 def test_the_client_is_named_by_headers_or_a_function_of_the_request(collector: FakeCollector) -> None:

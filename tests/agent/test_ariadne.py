@@ -14,7 +14,7 @@ import httpx
 import pytest
 from ariadne.asgi import GraphQL
 from ariadne.asgi.handlers import GraphQLHTTPHandler, GraphQLTransportWSHandler
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 
 from forebay.agent.integrations.ariadne import Forebay
@@ -136,9 +136,9 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(collec
     with broken(step) as reached:
         forebay = Forebay(SCHEMA, collector.url, "token", interval=60)
         assert ask(make(forebay), *bodies) == ask(make(None), *bodies)
-        forebay.flush(0.2)
-        assert reached
-    forebay.close(0.1)
+        forebay.flush(0)
+        wait_for(reached)
+    forebay.close(0)
 
 
 def test_variables_make_the_shape_and_durations_the_histogram(forebay: Forebay, collector: FakeCollector) -> None:

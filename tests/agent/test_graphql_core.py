@@ -10,7 +10,7 @@ from typing import Any
 
 import graphql
 import pytest
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 from graphql import GraphQLSchema, Source, build_schema, parse
 
@@ -179,6 +179,16 @@ def test_a_host_that_makes_a_schema_for_each_request_gets_no_thread_for_each(for
     assert forebay.faults.counts == {"integration": 3}
 
 
+def test_what_was_executed_without_being_valid_is_not_analysed_whatever_errors_it_has(
+    forebay: Forebay, collector: FakeCollector
+) -> None:
+    document = parse("query A { fail hello nothing }")
+    assert forebay.execute(SCHEMA, document, Root()) == graphql.execute(SCHEMA, document, Root())
+    forebay.graphql_sync(SCHEMA, "query B { fail hello nothing }", Root())
+    assert forebay.flush()
+    assert {shape.name: shape.invalid for shape in collector.shapes.values()} == {"A": False, "B": True}
+
+
 @pytest.mark.parametrize("step", [*STEPS, (Forebay, "_text"), (graphql_core, "_arguments")], ids=name_of)
 def test_results_are_the_same_whichever_step_of_the_agent_is_broken(collector: FakeCollector, step: Any) -> None:
     def results(functions: Any) -> list[Any]:
@@ -188,9 +198,9 @@ def test_results_are_the_same_whichever_step_of_the_agent_is_broken(collector: F
     with broken(step) as reached:
         forebay = Forebay(collector.url, "token", interval=60)
         assert results(forebay) == results(graphql)
-        forebay.flush(0.2)
-        assert reached
-    forebay.close(0.1)
+        forebay.flush(0)
+        wait_for(reached)
+    forebay.close(0)
 
 
 def test_schemas_are_reported_apart(forebay: Forebay, collector: FakeCollector) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import drive
 import pytest
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 from graphql import build_schema, graphql_sync
 
@@ -176,9 +176,9 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(
     with broken(step) as reached:
         forebay = watched(app, side, collector)
         assert [side.drive(forebay, **request, headers=[JSON]) for request, _ in REQUESTS] == bare
-        forebay.flush(0.2)
-        assert reached
-    forebay.close(0.1)
+        forebay.flush(0)
+        wait_for(reached)
+    forebay.close(0)
 
 
 def test_other_addresses_and_methods_are_not_looked_at(side: Side, collector: FakeCollector) -> None:
@@ -264,6 +264,17 @@ def test_what_was_executed_unseen_counts_as_not_analysed(
     assert forebay.close()
     [shape] = collector.shapes.values()
     assert (shape.invalid, shape.coverage) == (False, [])
+
+
+@pytest.mark.parametrize(("data", "invalid"), [('{"hello": null}', False), ("null", True)])
+def test_a_document_that_was_executed_without_being_valid_is_not_analysed(
+    side: Side, collector: FakeCollector, data: str, invalid: bool
+) -> None:
+    answer = Answer(200, [JSON], [f'{{"data": {data}, "errors": [{{}}]}}'.encode()])
+    forebay = watched(side.app(lambda *_: answer), side, collector)
+    side.drive(forebay, [post("query A { hello nothing }")], headers=[JSON])
+    assert forebay.close()
+    assert [shape.invalid for shape in collector.shapes.values()] == [invalid]
 
 
 def test_a_persisted_document_that_the_server_does_not_know_used_nothing(side: Side, collector: FakeCollector) -> None:

@@ -152,20 +152,20 @@ def test_learned_documents_take_bounded_memory_and_what_is_asked_for_stays() -> 
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (200, b'{"data": {"a": {"errors": [1]}}}', Answered(False, True)),
-        (200, b'{"data": {"a": null}, "errors": [{"message": "x"}]}', Answered(True, True)),
-        (200, b'{"errors": [{"message": "x"}], "data": null}', Answered(True, True)),
-        (200, b'{"errors": [{"message": "x"}]}', Answered(True, False)),
-        (400, b'{"errors": [{"message": "x"}]}', Answered(True, False)),
-        (200, b'{"errors": [], "data": {}}', Answered(False, True)),
-        (200, b'{"errors": null, "data": {}}', Answered(False, True)),
-        (200, b'{"da', Answered(False, True)),
-        (200, None, Answered(False, True)),
-        (401, None, Answered(True, False)),
-        (404, b"<html>", Answered(True, False)),
-        (500, b"", Answered(True, True)),
-        (200, b"[" * 100_000, Answered(False, True)),
-        (200, b"7", Answered(False, True)),
+        (200, b'{"data": {"a": {"errors": [1]}}}', Answered(False, True, False)),
+        (200, b'{"data": {"a": null}, "errors": [{"message": "x"}]}', Answered(True, True, False)),
+        (200, b'{"errors": [{"message": "x"}], "data": null}', Answered(True, False, False)),
+        (200, b'{"errors": [{"message": "x"}]}', Answered(True, False, True)),
+        (400, b'{"errors": [{"message": "x"}]}', Answered(True, False, True)),
+        (200, b'{"errors": [], "data": {}}', Answered(False, True, False)),
+        (200, b'{"errors": null, "data": {}}', Answered(False, True, False)),
+        (200, b'{"da', Answered(False, False, False)),
+        (200, None, Answered(False, False, False)),
+        (401, None, Answered(True, False, True)),
+        (404, b"<html>", Answered(True, False, True)),
+        (500, b"", Answered(True, False, False)),
+        (200, b"[" * 100_000, Answered(False, False, False)),
+        (200, b"7", Answered(False, False, False)),
     ],
 )
 def test_errors_are_seen_where_they_can_be(status: int, body: bytes | None, expected: Answered) -> None:
@@ -174,6 +174,6 @@ def test_errors_are_seen_where_they_can_be(status: int, body: bytes | None, expe
 
 def test_each_of_a_batch_has_its_own_errors() -> None:
     body = b'[{"data": {}}, {"errors": [{}]}]'
-    assert answered_with(200, body, 2) == [Answered(False, True), Answered(True, False)]
-    assert answered_with(200, body, 3) == [Answered(False, True)] * 3
-    assert answered_with(400, b'{"errors": [{}]}', 2) == [Answered(True, False)] * 2
+    assert answered_with(200, body, 2) == [Answered(False, True, False), Answered(True, False, True)]
+    assert answered_with(200, body, 3) == [Answered(False, False, False)] * 3
+    assert answered_with(400, b'{"errors": [{}]}', 2) == [Answered(True, False, True)] * 2

@@ -86,6 +86,48 @@ def test_what_was_answered_without_errors_was_executed_and_never_counts_as_inval
     assert {seen: requests[id_] for seen, id_ in counted.items()} == {(True, True): 2, (False, False): 2}
 
 
+def test_what_a_host_executed_never_counts_as_invalid_whatever_errors_its_answer_has() -> None:
+    """A host that does not validate answers with data and errors alike."""
+    recorder = make()
+    for _ in range(2):  # new, and then known
+        record(recorder, "query A { user { id nope } }", errors=True, executed=True)
+        recorder.analyse()
+    [shape] = recorder.take(10).shapes.values()
+    assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_a_document_that_a_host_says_is_valid_is_one_shape_with_those_of_which_it_says_nothing(
+    order: tuple[bool, bool],
+) -> None:
+    recorder = make()
+    for validated in order:
+        record(recorder, validated=validated)
+        recorder.analyse()
+    taken = recorder.take(10)
+    assert (len(taken.shapes), requests_of(taken)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "query A { user { id nope } }",
+        "query A { user { id { deeper } } }",
+        "query A { user { ...Gone } }",
+        "query A { user { ... on Gone { id } } }",
+        "query A { user(filter: {a: $undeclared}) { id } }",
+        "query A($v: Gone) { user(filter: $v) { id } }",
+        "mutation A { user { id } }",
+    ],
+)
+def test_what_extraction_cannot_follow_is_not_analysed_though_the_host_says_that_it_is_valid(source: str) -> None:
+    recorder = make()
+    record(recorder, source, errors=True, validated=True, executed=True)
+    recorder.analyse()
+    [shape] = recorder.take(10).shapes.values()
+    assert (shape.invalid, shape.coverage, shape.coordinate) == (False, [], [])
+
+
 def test_past_the_bound_of_the_queue_requests_count_as_not_analysed() -> None:
     recorder = make(queued=2)
     for number in range(5):
@@ -238,7 +280,7 @@ class Broken(Operation):
 
 
 class BrokenExtractor(Extractor):
-    def operation(self, source: str, operation_name: str | None = None) -> Operation:
+    def operation(self, source: str, operation_name: str | None = None, *, validated: bool = False) -> Operation:
         if "Form" in source:
             return Broken()
         raise RuntimeError("secret")

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 import strawberry
-from broken import STEPS, broken, name_of
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
+from graphql import GraphQLError, GraphQLSchema, validate
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import DisableValidation, MaskErrors, SchemaExtension
@@ -208,9 +209,9 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: 
         service = Service(collector)
         bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
         assert asyncio.run(answers(service.schema)) == asyncio.run(answers(bare))
-        service.forebay.flush(0.2)
-        assert reached
-        service.forebay.close(0.1)
+        service.forebay.flush(0)
+        wait_for(reached)
+        service.forebay.close(0)
 
 
 def test_an_extension_that_fails_makes_an_error_not_a_refusal(service: Service) -> None:
@@ -245,3 +246,39 @@ def test_what_a_service_without_validation_executes_is_not_taken_for_invalid(ser
     service.usage()
     [shape] = service.collector.shapes.values()
     assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])
+
+
+def test_what_a_service_without_validation_answers_with_errors_is_not_taken_for_invalid(service: Service) -> None:
+    schema = strawberry.Schema(Query, extensions=[service.forebay, DisableValidation])
+    result = schema.execute_sync("query A { hello fail } fragment F on Query { later }")
+    assert result.errors
+    service.usage()
+    [shape] = service.collector.shapes.values()
+    assert (shape.name, shape.invalid, shape.coverage) == ("A", False, [])
+
+
+class _Trusting(SchemaExtension):
+    """A host that checks one rule only."""
+
+    def on_validate(self) -> Iterator[None]:
+        self.execution_context.validation_rules = self.execution_context.validation_rules[:1]
+        yield
+
+
+@pytest.mark.parametrize(("extension", "repeated"), [(SchemaExtension, 0), (_Trusting, 1), (DisableValidation, 1)])
+def test_validation_is_repeated_only_where_the_service_has_not_validated_by_all_rules(
+    service: Service, monkeypatch: pytest.MonkeyPatch, extension: type[SchemaExtension], repeated: int
+) -> None:
+    validated: list[GraphQLSchema] = []
+
+    def counted(schema: GraphQLSchema, *rest: Any, **options: Any) -> list[GraphQLError]:
+        validated.append(schema)
+        return validate(schema, *rest, **options)
+
+    monkeypatch.setattr("forebay.agent.extract.validate", counted)
+    schema = strawberry.Schema(Query, extensions=[service.forebay, extension])
+    schema.execute_sync("query A { hello }")
+    service.usage()
+    [shape] = service.collector.shapes.values()
+    assert "Query.hello" in shape.coordinate
+    assert len(validated) == repeated

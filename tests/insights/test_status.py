@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from world import World
 
+from forebay.core.record import TALLIES
+from forebay.journal.port import Partition, Retention
+
 QUERY = "{ user(id: 1) { id } }"
 
 
@@ -36,6 +39,19 @@ def test_what_retention_took_before_it_was_loaded_is_told(alone: World) -> None:
     assert [lag.stranded for lag in status.journal or ()] == [0, 0, 1]
     assert status.complete_up_to is None
     assert "stranded" in alone.ask().about.reasons
+
+
+def test_a_report_that_has_a_number_and_never_came_makes_answers_incomplete_until_it_comes(alone: World) -> None:
+    alone.start()
+    for sequence in (7, 9):
+        alone.request(QUERY, agent="b", sequence=sequence)
+    alone.load()
+    about = alone.ask().about
+    assert about.reasons == ("missing",)
+    assert about.incomplete == ("Agents have numbered 1 reports that did not arrive (yet).",)
+    alone.request(QUERY, agent="b", sequence=8)
+    alone.load()
+    assert alone.ask().about.complete
 
 
 def test_losses_and_dead_letters_are_shown_with_their_reasons(alone: World) -> None:
@@ -70,11 +86,19 @@ def test_a_journal_that_takes_nothing_unloaded_has_no_time_until_loss(alone: Wor
 def test_the_time_until_retention_takes_what_is_not_loaded_is_told(
     alone: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alone.journal, "retention", lambda topic: 3_600.0)
+    monkeypatch.setattr(alone.journal, "retention", lambda topic: Retention(3_600.0))
     alone.request(QUERY)
     alone.now += 600
     status = alone.insights.status()
     assert status.loss_in is not None
     assert 2_900 < status.loss_in < 3_001
+    size = sum(len(record.value) for record in alone.journal.read(Partition(TALLIES, 0), 0, 1))
+    for kept, least, most in ((4 * size, 1_790, 1_801), (size // 2, 0, 0), (2**40, 2_900, 3_001)):
+        monkeypatch.setattr(
+            alone.journal, "retention", lambda topic, kept=kept: Retention(3_600.0, kept if topic == TALLIES else None)
+        )
+        soonest = alone.insights.status().loss_in
+        assert soonest is not None
+        assert least <= soonest <= most
     alone.load()
     assert alone.insights.status().loss_in is None

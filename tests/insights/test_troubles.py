@@ -21,6 +21,7 @@ from forebay.insights.insights import Insights
 from forebay.insights.status import Status
 from forebay.insights.stored import stored
 from forebay.journal.kafka import KafkaJournal
+from forebay.journal.port import Retention
 from forebay.settings import KafkaSettings
 from forebay.store import connection
 from forebay.store.clickhouse import ClickHouse
@@ -88,7 +89,7 @@ def test_each_trouble_of_the_store_has_its_word_and_what_waits_is_told_all_the_s
     state: State,
     trouble: Callable[[World], None] | tuple[Kind, float] | None,
 ) -> None:
-    monkeypatch.setattr(served.journal, "retention", lambda topic: 3_600.0)
+    monkeypatch.setattr(served.journal, "retention", lambda topic: Retention(3_600.0))
     made: AbstractContextManager[None]
     if isinstance(trouble, tuple):
         made = front.faulty(*trouble, times=None, inserts=False)

@@ -162,6 +162,6 @@ def test_each_process_needs_no_more_rights_than_the_documentation_says(secured: 
         follower.consumer.commit(here, record.offset + 1, "m")
         follower.consumer.close()
         assert console.committed(GROUP, here) == (record.offset + 1, "m")
-        assert console.retention(SHAPES) == KafkaSettings().retention
+        assert console.retention(SHAPES).seconds == KafkaSettings().retention
         assert [found.value for found in console.read(here, record.offset, 1)] == [b"shape"]
         assert console.topic_id(SHAPES) == loader.topic_id(SHAPES)

@@ -34,7 +34,6 @@ from graphql import (
     Visitor,
     get_named_type,
     is_abstract_type,
-    parse,
     parse_type,
     print_ast,
     type_from_ast,
@@ -46,7 +45,7 @@ from forebay.collector.protocols import cosmo_pb2 as pb
 from forebay.collector.protocols.cosmo import Call, Normaliser
 from forebay.core.shape import Shape
 
-from .operations import Request
+from .operations import Request, parsed
 
 Aggregated = pb.PublishAggregatedGraphQLRequestMetricsRequest
 
@@ -81,7 +80,7 @@ def usage(schema: GraphQLSchema, request: Request) -> pb.SchemaUsageInfo:
 
 
 def _normalised(schema: GraphQLSchema, request: Request) -> tuple[DocumentNode, dict[str, Any]]:
-    document = parse(request.source, no_location=True)
+    document = parsed(request.source, request.operation_name)
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))
     types = TypeInfo(schema)

@@ -3,18 +3,16 @@
 The data follow the types: every leaf is a value of its type, every list has two elements, and a
 nullable place is null where a hash of its path says so, as is every second element.  Behind an
 abstract type stands the same object type before and after, wherever it still can; where it can't,
-nothing is compared.
+nothing is compared, as another one could stand there before.
 """
 
 from __future__ import annotations
 
 import zlib
-from functools import lru_cache
 from typing import Any
 
 from graphql import (
     DirectiveNode,
-    DocumentNode,
     FieldNode,
     GraphQLEnumType,
     GraphQLError,
@@ -26,15 +24,14 @@ from graphql import (
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
-    execute_sync,
     is_abstract_type,
-    parse,
     validate,
     visit,
 )
 from graphql.execution.values import get_argument_values, get_variable_values
 
-from .operations import Request
+from .delivery import answered
+from .operations import META, Request, parsed
 
 LEAVES: dict[str, Any] = {"Int": 1, "Float": 1.5, "String": "s", "Boolean": True, "ID": "1"}
 DATA_SETS = 3
@@ -59,14 +56,15 @@ class Service:
         self.schema = schema
         self.number = number
         self.chosen: dict[Path, str] = {}
+        self.free: set[Path] = set()
         self.elsewhere: set[Path] = set()
         self._before = before
 
     def execute(self, request: Request) -> Any:
         """The data of the answer to a valid request; Broken if there are errors."""
-        result = execute_sync(
+        result = answered(
             self.schema,
-            parsed(request.source),
+            parsed(request.source, request.operation_name),
             variable_values=request.variables,
             field_resolver=self._resolve,
             type_resolver=lambda value, info, abstract: str(value["type"]),
@@ -97,8 +95,9 @@ class Service:
         possible = [type_.name]
         if is_abstract_type(type_):
             possible = sorted(each.name for each in self.schema.get_possible_types(type_))
+            self.free.add(path)
         before = self._before.chosen.get(path) if self._before else None
-        if before is not None and before not in possible:
+        if self._before and before not in possible and path in self._before.free:
             self.elsewhere.add(path)
         if before in possible:
             self.chosen[path] = str(before)
@@ -133,11 +132,6 @@ def broken(before: list[tuple[Service, Any]], new: GraphQLSchema, request: Reque
     return ""
 
 
-@lru_cache(maxsize=256)
-def parsed(source: str) -> DocumentNode:
-    return parse(source, no_location=True)
-
-
 def _differs(was: Any, now: Any, path: Path, elsewhere: set[Path]) -> str:
     at = ".".join(map(str, path))
     if path in elsewhere or was is None:
@@ -150,7 +144,7 @@ def _differs(was: Any, now: Any, path: Path, elsewhere: set[Path]) -> str:
         for key, value in was.items():
             if key not in now:
                 return f"{at}.{key} is missing"
-            if key != "__typename" and (why := _differs(value, now[key], (*path, key), elsewhere)):
+            if not key.startswith(("__", META)) and (why := _differs(value, now[key], (*path, key), elsewhere)):
                 return why
         return ""
     if isinstance(was, list):
@@ -167,7 +161,7 @@ def _admit(schema: GraphQLSchema, request: Request) -> None:
     """Validation, and the coercion of all arguments: also of directives, which graphql-core leaves to those who
     implement them, and of what stands below a skipped selection, as variables decide about that.
     """
-    document = parsed(request.source)
+    document = parsed(request.source, request.operation_name)
     if errors := validate(schema, document, max_errors=1):
         raise Broken(errors[0].message)
     operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))

@@ -241,9 +241,9 @@ def working(ran: GraphQLSchema, old: GraphQLSchema, rng: Random) -> Iterator[Wor
     extractor = Extractor(ran)
     for _ in range(REQUESTS):
         writer = Writer(ran, rng)
-        operation = extractor.operation(writer.source)
+        operation = extractor.operation(writer.source, writer.operation_name)
         for _ in range(2):
-            request = Request(writer.source, writer.variables())
+            request = Request(writer.source, writer.variables(), writer.operation_name)
             try:
                 before = executed(old, request)
             except (Broken, Nobody):

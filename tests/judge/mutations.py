@@ -84,8 +84,10 @@ class Mutator:
         inner = named(type_)
         same = [type_.removesuffix("!") if type_.endswith("!") else f"{type_}!"] * 4
         lists = [f"[{type_}]", type_.strip("[]!"), type_.replace(inner, f"{inner}!", 1).replace("!!", "!")]
-        other = self.rng.choice([*BUILT_IN, *self.model.types])
-        return self.rng.choice([*same, *lists, type_.replace(inner, other)])
+        kind = self.model.types[inner].kind if inner in self.model.types else ""
+        alike, any_ = self.model.of(kind) if kind else BUILT_IN, [*BUILT_IN, *self.model.types]
+        others = [type_.replace(inner, self.rng.choice(each)) for each in (alike, any_)]
+        return self.rng.choice([*same, *lists, *others])
 
 
 def _remove_field(mutator: Mutator) -> None:
@@ -287,8 +289,9 @@ def _directive(mutator: Mutator) -> None:
 
 def _root(mutator: Mutator) -> None:
     model = mutator.model
-    if "mutation" in model.roots and mutator.rng.random() < 0.5:
-        del model.roots["mutation"]
+    others = [operation for operation in model.roots if operation != "query"]
+    if others and mutator.rng.random() < 0.6:
+        del model.roots[mutator.rng.choice(others)]
         return
     model.types["Root"] = copy.deepcopy(model.types[model.roots["query"]])
     if mutator.rng.random() < 0.3:
@@ -296,8 +299,17 @@ def _root(mutator: Mutator) -> None:
     model.roots["query"] = "Root"
 
 
+def _deprecate(mutator: Mutator) -> None:
+    found, places = mutator.owner(), mutator.places()
+    elements: list[Field | Place] = [*(found[2] if found else ()), *(places or {}).values()]
+    if elements:
+        each = mutator.rng.choice(elements)
+        each.deprecated = not each.deprecated
+
+
 _WEIGHTED: tuple[Change, ...] = (
     *(_remove_field, _retype_field, _change_argument, _change_place) * 3,
     *(_narrow_field, _add_argument, _remove_argument, _remove_place, _add_place, _enum, _directive) * 2,
     *(_add_field, _one_of, _union, _interface, _remove_type, _rename_type, _change_kind, _add_type, _root),
+    _deprecate,
 )

@@ -1,94 +1,150 @@
-"""Random operations on a schema, with their variables: valid for the most part."""
+"""Random operations on a schema, with their variables: valid for the most part.
+
+A document has one operation, or two that share fragments; queries, mutations and subscriptions,
+with parts that are deferred and streamed where the schema has directives for it.
+"""
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
 from graphql import (
-    GraphQLEnumType,
-    GraphQLInputObjectType,
+    DocumentNode,
+    GraphQLDirective,
     GraphQLList,
     GraphQLNonNull,
     GraphQLSchema,
     OperationType,
+    TypeMetaFieldDef,
     get_named_type,
+    get_nullable_type,
     is_abstract_type,
     is_leaf_type,
     is_required_argument,
-    is_required_input_field,
+    parse,
+    separate_operations,
+    specified_scalar_types,
 )
 
+from .inputs import Inputs
+
 DEPTH = 3
+META = "meta"
+"""How response names of introspection begin: what it answers follows the schema, and nobody compares that."""
+
+_BOOLEAN = GraphQLNonNull(specified_scalar_types["Boolean"])
 
 
 class Request(NamedTuple):
     source: str
     variables: dict[str, Any]
+    operation_name: str | None = None
+
+
+@lru_cache(maxsize=256)
+def parsed(source: str, operation_name: str | None) -> DocumentNode:
+    """The operation that runs, with its fragments."""
+    operations = separate_operations(parse(source, no_location=True))
+    return operations[operation_name] if operation_name else next(iter(operations.values()))
+
+
+class Fragment(NamedTuple):
+    condition: Any
+    text: str
 
 
 class Writer:
-    """Writes one operation; `variables` can then be asked for several times."""
+    """Writes one document; `variables` can then be asked for several times."""
 
     def __init__(self, schema: GraphQLSchema, rng: Random) -> None:
         self.schema = schema
         self.rng = rng
-        self.declared: dict[str, tuple[Any, str]] = {}
-        self.fragments: list[str] = []
-        mutation = schema.mutation_type is not None and rng.random() < 0.2
-        operation = OperationType.MUTATION if mutation else OperationType.QUERY
-        root = schema.get_root_type(operation)
-        body = self._selections(root, DEPTH)
-        on_operation = self._directive(operation.value.upper())
-        head = f"{operation.value} Q{self._declarations()}{on_operation}"
-        self.source = f"{head} {body} {' '.join(self.fragments)}"
+        self.variables = (inputs := Inputs(rng)).values
+        self._inputs = inputs
+        self._fragments: dict[str, Fragment] = {}
+        self._directives = {each.name: each for each in schema.directives}
+        self._labels = 0
+        others = [each for each in (OperationType.MUTATION, OperationType.SUBSCRIPTION) if schema.get_root_type(each)]
+        self._type = rng.choice(others) if others and rng.random() < 0.3 else OperationType.QUERY
+        heads = [self._operation()]
+        self.operation_name = "Q0" if rng.random() < 0.5 else None
+        if rng.random() < 0.15:
+            self._type = OperationType.QUERY
+            heads.append(self._operation())
+            self.operation_name = rng.choice(["Q0", "Q1"])
+        operations = [self._declared(head, f"Q{number}") for number, head in enumerate(heads)]
+        self.source = " ".join([*operations, *(each.text for each in self._fragments.values())])
 
-    def variables(self) -> dict[str, Any]:
-        """Values for the variables: absent, null, or of their type."""
-        values = {}
-        for name, (type_, default) in self.declared.items():
-            optional = bool(default) or not isinstance(type_, GraphQLNonNull)
-            if not (optional and self.rng.random() < 0.3):
-                values[name] = self._value(type_, 3)
-        return values
+    def _operation(self) -> tuple[str, str]:
+        """What stands before its name, and what behind its variables."""
+        subscription = self._type is OperationType.SUBSCRIPTION
+        root = self.schema.get_root_type(self._type)
+        body = self._selections(root, DEPTH, most=1 if subscription else 3)
+        return self._type.value, f"{self._directive(self._type.value.upper())} {body}"
 
-    def _declarations(self) -> str:
-        if not self.declared:
-            return ""
-        texts = []
-        for name, (type_, default) in list(self.declared.items()):
-            on_variable = self._directive("VARIABLE_DEFINITION", constant=True)
-            texts.append(f"${name}: {type_}{default}{on_variable}")
-        return f"({', '.join(texts)})"
+    def _declared(self, head: tuple[str, str], name: str) -> str:
+        """The operation with those variables that it or its fragments use."""
+        text, reached = head[1], set[str]()
+        while spread := {*re.findall(r"\.\.\.(F\d+)", text)} - reached:
+            reached |= spread
+            text += "".join(self._fragments[each].text for each in sorted(spread))
+        used = {*re.findall(r"\$(\w+)", text)}
+        texts = [
+            f"${each}: {type_}{default}{self._directive('VARIABLE_DEFINITION', constant=True)}"
+            for each, (type_, default) in [*self._inputs.declared.items()]
+            if each in used
+        ]
+        variables = f"({', '.join(texts)})" if texts else ""
+        return f"{head[0]} {name}{variables}{head[1]}"
 
-    def _selections(self, type_: Any, depth: int) -> str:
-        chosen = [self._selection(type_, depth) for _ in range(self.rng.randint(1, 3))]
+    def _selections(self, type_: Any, depth: int, most: int = 3) -> str:
+        chosen = [self._selection(type_, depth) for _ in range(self.rng.randint(1, most))]
         return f"{{ {' '.join(chosen)} }}"
 
     def _selection(self, type_: Any, depth: int) -> str:
         if self.rng.random() < (0.6 if is_abstract_type(type_) else 0.15) and depth > 0:
-            condition = self.rng.choice(self._conditions(type_))
-            body = self._selections(condition or type_, depth - 1)
-            if condition is not None and self.rng.random() < 0.3:
-                name = f"F{len(self.fragments)}"
-                on_definition = self._directive("FRAGMENT_DEFINITION")
-                self.fragments.append(f"fragment {name} on {condition}{on_definition} {body}")
-                return f"...{name}{self._directive('FRAGMENT_SPREAD')}"
-            return f"...{f' on {condition}' if condition else ''}{self._directive('INLINE_FRAGMENT')} {body}"
+            return self._fragment(type_, depth)
         fields = {
             name: each
             for name, each in getattr(type_, "fields", {}).items()
             if depth > 0 or is_leaf_type(get_named_type(each.type))
         }
         if not fields or self.rng.random() < 0.05:
-            return "__typename"
+            return f"{self._alias(0.3)}__typename{self._directive('FIELD')}"
+        if type_ is self.schema.query_type and self.rng.random() < 0.04:
+            return self._introspection()
         name = self.rng.choice([*fields])
         each = fields[name]
         given = self._given(each.args)
-        alias = f"k{self.rng.randrange(10**6)}: " if given or self.rng.random() < 0.5 else ""
+        alias = self._alias(0.95 if given else 0.5)
         inner = get_named_type(each.type)
         body = "" if is_leaf_type(inner) else f" {self._selections(inner, depth - 1)}"
-        return f"{alias}{name}{given}{self._directive('FIELD')}{body}"
+        stream = self._incremental("stream", "FIELD") if isinstance(get_nullable_type(each.type), GraphQLList) else ""
+        return f"{alias}{name}{given}{self._directive('FIELD')}{stream}{body}"
+
+    def _alias(self, share: float) -> str:
+        """Seldom one that other fields are likely to have as well, which have to merge then."""
+        if self.rng.random() > share:
+            return ""
+        return f"k{self.rng.randrange(2 if self.rng.random() < 0.1 else 10**6)}: "
+
+    def _fragment(self, type_: Any, depth: int) -> str:
+        condition = self.rng.choice(self._conditions(type_))
+        known = [name for name, each in self._fragments.items() if each.condition is condition]
+        if known and self.rng.random() < 0.3:
+            return f"...{self.rng.choice(known)}{self._directive('FRAGMENT_SPREAD')}"
+        body = self._selections(condition or type_, depth - 1)
+        if condition is not None and self.rng.random() < 0.3:
+            name = f"F{len(self._fragments)}"
+            on_definition = self._directive("FRAGMENT_DEFINITION")
+            self._fragments[name] = Fragment(condition, f"fragment {name} on {condition}{on_definition} {body}")
+            defer = self._incremental("defer", "FRAGMENT_SPREAD")
+            return f"...{name}{self._directive('FRAGMENT_SPREAD')}{defer}"
+        defer = self._incremental("defer", "INLINE_FRAGMENT")
+        return f"...{f' on {condition}' if condition else ''}{self._directive('INLINE_FRAGMENT')}{defer} {body}"
 
     def _conditions(self, type_: Any) -> list[Any]:
         possible = set(self.schema.get_possible_types(type_)) if is_abstract_type(type_) else {type_}
@@ -98,9 +154,15 @@ class Writer:
                 found.append(each)
         return [*found, *sorted(possible, key=str)]  # not in the order of a set, which no seed decides
 
-    def _given(self, args: dict[str, Any]) -> str:
+    def _introspection(self) -> str:
+        name = self._inputs.literal(TypeMetaFieldDef.args["name"].type, 0)
+        body = "{ __typename fields(includeDeprecated: true) { name } }"
+        field = self.rng.choice([f"__type(name: {name}) {body}", f"__schema {{ types {body} }}"])
+        return f"{META}{self.rng.randrange(10**6)}: {field}"
+
+    def _given(self, args: dict[str, Any], constant: bool = False) -> str:
         texts = [
-            f"{name}: {self._literal(place.type, 2, place)}"
+            f"{name}: {self._inputs.literal(place.type, 2, place, constant)}"
             for name, place in args.items()
             if is_required_argument(place) or self.rng.random() < 0.5
         ]
@@ -108,113 +170,29 @@ class Writer:
 
     def _directive(self, location: str, constant: bool = False) -> str:
         if location.startswith(("FIELD", "FRAGMENT_S", "INLINE")) and self.rng.random() < 0.1:
-            return self.rng.choice([" @include(if: true)", " @skip(if: false)", " @skip(if: true)"])
-        if self.rng.random() > 0.2:
-            return ""
-        fitting = [
-            each
-            for each in self.schema.directives
-            if each.name in ("mark", "tag") and location in {place.name for place in each.locations}
-        ]
-        if not fitting:
+            name = self.rng.choice(["include", "skip", "skip"])
+            return f" @{name}(if: {self._inputs.literal(_BOOLEAN, 0, None, constant)})"
+        fitting = [self._directives[name] for name in ("mark", "tag") if self._allows(name, location)]
+        if not fitting or self.rng.random() > 0.2:
             return ""
         directive = self.rng.choice(fitting)
         times = 2 if directive.is_repeatable and self.rng.random() < 0.5 else 1
-        texts = []
-        for _ in range(times):
-            given = [
-                f"{name}: {self._literal(place.type, 2, place, constant)}"
-                for name, place in directive.args.items()
-                if is_required_argument(place) or self.rng.random() < 0.5
-            ]
-            texts.append(f" @{directive.name}" + (f"({', '.join(given)})" if given else ""))
-        return "".join(texts)
+        return "".join(f" @{directive.name}{self._given(directive.args, constant)}" for _ in range(times))
 
-    def _literal(self, type_: Any, depth: int, place: Any = None, constant: bool = False) -> str:
-        if not constant and self.rng.random() < 0.4:
-            return self._variable(type_, depth, place)
-        if isinstance(type_, GraphQLNonNull):
-            type_ = type_.of_type
-        elif self.rng.random() < 0.12:
-            return "null"
-        if isinstance(type_, GraphQLList):
-            if self.rng.random() < 0.2:
-                return self._literal(GraphQLNonNull(_nullable(type_.of_type)), depth, None, True)
-            items = [self._literal(type_.of_type, depth, None, constant) for _ in range(self.rng.randint(0, 2))]
-            return f"[{', '.join(items)}]"
-        if isinstance(type_, GraphQLEnumType):
-            return str(self.rng.choice([*type_.values]))
-        if isinstance(type_, GraphQLInputObjectType):
-            picked = self._picked(type_, depth)
-            return (
-                "{"
-                + ", ".join(f"{n}: {self._literal(t, depth - 1, type_.fields[n], constant)}" for n, t in picked)
-                + "}"
-            )
-        number, letter = self.rng.randint(0, 99), self.rng.choice("pq")
-        literals = {
-            "Int": [str(number), "-7"],
-            "Float": [f"{number}.5", str(number), "3000000000"],
-            "Boolean": ["true", "false"],
-            "ID": [f'"{letter}"', str(number)],
-            "String": [f'"{letter}"', f'"""{letter}"""'],
-        }
-        return str(self.rng.choice(literals.get(type_.name, ["5", '"s"', "{k: 1}", "[1, 2]", "true"])))
+    def _incremental(self, name: str, location: str) -> str:
+        """A subscription may only have it switched off."""
+        if not self._allows(name, location) or self.rng.random() > 0.3:
+            return ""
+        self._labels += 1
+        given = [f'label: "p{self._labels}"'] if self.rng.random() < 0.5 else []
+        if self._type is OperationType.SUBSCRIPTION:
+            given.append("if: false")
+        elif self.rng.random() < 0.4:
+            given.append(f"if: {self._inputs.literal(_BOOLEAN, 0, self._directives[name].args['if'])}")
+        if name == "stream" and self.rng.random() < 0.5:
+            given.append(f"initialCount: {self.rng.randint(0, 2)}")
+        return f" @{name}" + (f"({', '.join(given)})" if given else "")
 
-    def _variable(self, type_: Any, depth: int, place: Any) -> str:
-        name = f"v{len(self.declared)}"
-        self.declared[name] = (type_, "")  # taken, whatever else is declared meanwhile
-        has_default = place is not None and getattr(place, "default_value", None) is not None
-        if isinstance(type_, GraphQLNonNull):
-            if self.rng.random() < 0.25 and _required_away(place):
-                type_ = type_.of_type
-        elif self.rng.random() < 0.25:
-            type_ = GraphQLNonNull(type_)
-        default = ""
-        if self.rng.random() < 0.3 or (has_default and self.rng.random() < 0.1):
-            default = f" = {self._literal(type_, depth, None, constant=True)}"
-        self.declared[name] = (type_, default)
-        return f"${name}"
-
-    def _picked(self, type_: GraphQLInputObjectType, depth: int) -> list[tuple[str, Any]]:
-        """Fields to give, each with the type that a value for it must have."""
-        if type_.is_one_of:
-            name = self.rng.choice([*type_.fields])
-            return [(name, GraphQLNonNull(_nullable(type_.fields[name].type)))]
-        return [
-            (name, place.type)
-            for name, place in type_.fields.items()
-            if is_required_input_field(place) or (depth > 0 and self.rng.random() < 0.4)
-        ]
-
-    def _value(self, type_: Any, depth: int) -> Any:
-        if isinstance(type_, GraphQLNonNull):
-            type_ = type_.of_type
-        elif self.rng.random() < 0.15:
-            return None
-        if isinstance(type_, GraphQLList):
-            if self.rng.random() < 0.2:
-                return self._value(GraphQLNonNull(_nullable(type_.of_type)), depth)
-            return [self._value(type_.of_type, depth) for _ in range(self.rng.randint(0, 2))]
-        if isinstance(type_, GraphQLEnumType):
-            return self.rng.choice([*type_.values])
-        if isinstance(type_, GraphQLInputObjectType):
-            return {name: self._value(inner, depth - 1) for name, inner in self._picked(type_, depth)}
-        values: dict[str, list[Any]] = {
-            "Int": [1, -5],
-            "Float": [1.5, 2, 3000000000],
-            "Boolean": [True, False],
-            "ID": ["p", 7],
-            "String": ["p", ""],
-        }
-        return self.rng.choice(values.get(type_.name, [5, "s", {"k": 1}, [1, None], True]))
-
-
-def _nullable(type_: Any) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-
-
-def _required_away(place: Any) -> bool:
-    """Is there a default, so that a nullable variable may stand at a place of non-null type?"""
-    node = place.ast_node if place is not None else None
-    return bool(node and node.default_value)
+    def _allows(self, name: str, location: str) -> bool:
+        directive: GraphQLDirective | None = self._directives.get(name)
+        return directive is not None and location in {place.name for place in directive.locations}

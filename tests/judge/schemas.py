@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 BUILT_IN = ("Int", "Float", "String", "Boolean", "ID")
-FIELD_LOCATIONS = ("QUERY", "MUTATION", "FIELD", "FRAGMENT_SPREAD", "INLINE_FRAGMENT", "FRAGMENT_DEFINITION")
-LOCATIONS = (*FIELD_LOCATIONS, "VARIABLE_DEFINITION")
+LOCATIONS = (
+    *("QUERY", "MUTATION", "SUBSCRIPTION", "FIELD", "FRAGMENT_SPREAD", "INLINE_FRAGMENT", "FRAGMENT_DEFINITION"),
+    "VARIABLE_DEFINITION",
+)
 
 
 @dataclass
@@ -21,9 +23,11 @@ class Place:
 
     type: str
     default: str | None = None
+    deprecated: bool = False
 
     def text(self, name: str) -> str:
-        return f"{name}: {self.type}" + (f" = {self.default}" if self.default is not None else "")
+        default = f" = {self.default}" if self.default is not None else ""
+        return f"{name}: {self.type}{default}{_deprecation(self)}"
 
 
 Places = dict[str, Place]
@@ -33,6 +37,10 @@ Places = dict[str, Place]
 class Field:
     type: str
     args: Places = field(default_factory=dict)
+    deprecated: bool = False
+
+    def text(self, name: str) -> str:
+        return f"{name}{_given(self.args)}: {self.type}{_deprecation(self)}"
 
 
 @dataclass
@@ -77,6 +85,10 @@ def named(type_: str) -> str:
     return re.sub(r"\W", "", type_)
 
 
+def _deprecation(element: Place | Field) -> str:
+    return " @deprecated" if element.deprecated else ""
+
+
 def _given(args: Places) -> str:
     return f"({', '.join(place.text(name) for name, place in args.items())})" if args else ""
 
@@ -92,7 +104,7 @@ def _type(name: str, type_: Type) -> str:
         case "input":
             body = "\n".join(f"  {place.text(inner)}" for inner, place in type_.inputs.items())
             return f"input {name}{' @oneOf' if type_.one_of else ''} {{\n{body}\n}}"
-    body = "\n".join(f"  {inner}{_given(each.args)}: {each.type}" for inner, each in type_.fields.items())
+    body = "\n".join(f"  {each.text(inner)}" for inner, each in type_.fields.items())
     implements = f" implements {' & '.join(type_.names)}" if type_.names else ""
     return f"{type_.kind} {name}{implements} {{\n{body}\n}}"
 
@@ -112,8 +124,8 @@ class Maker:
         inputs = [f"I{number}" for number in range(self.rng.randint(2, 4))]
         for name in inputs:  # first named, so that they can refer to each other
             types[name] = Type("input")
-        for name in inputs:
-            self._input(types[name])
+        for number, name in reversed([*enumerate(inputs)]):
+            self._input(types[name], inputs[number + 1 :])
         interfaces = [f"N{number}" for number in range(self.rng.randint(1, 3))]
         objects = [f"O{number}" for number in range(self.rng.randint(2, 5))]
         for name in interfaces:
@@ -129,19 +141,22 @@ class Maker:
             self._composite(types[name], [each for each in interfaces if self.rng.random() < 0.6])
         types["Query"] = Type("type", {name: self.field() for name in self._names(4, 7)})
         self._reach(types["Query"], [*interfaces, *objects, "U0"])
-        if self.rng.random() < 0.4:
-            types["Mutation"] = Type("type", {name: self.field() for name in self._names(1, 3)})
-            self.model.roots["mutation"] = "Mutation"
+        for operation in ("mutation", "subscription"):
+            if self.rng.random() < 0.4:
+                root = self.model.roots[operation] = operation.capitalize()
+                types[root] = Type("type", {name: self.field() for name in self._names(1, 3)})
         for name in ("mark", "tag")[: self.rng.randint(0, 2)]:
             locations = self.rng.sample(LOCATIONS, self.rng.randint(2, 5))
             self.model.directives[name] = Directive(self.args(), locations, self.rng.random() < 0.4)
+        if self.rng.random() < 0.4:
+            self._incremental()
         return self.model
 
     def field(self) -> Field:
         composite = self.model.of("type", "interface", "union")
         leaf = [*BUILT_IN, *self.model.of("enum", "scalar")]
         named_type = self.rng.choice(composite if composite and self.rng.random() < 0.4 else leaf)
-        return Field(self.wrapped(named_type), self.args())
+        return Field(self.wrapped(named_type), self.args(), self.rng.random() < 0.05)
 
     def args(self) -> Places:
         return {name: self.place() for name in self._names(0, 2)} if self.rng.random() < 0.5 else {}
@@ -156,7 +171,9 @@ class Maker:
         return place
 
     def wrapped(self, name: str) -> str:
-        return self.rng.choice(["{}", "{}", "{}", "{}!", "{}!", "[{}]", "[{}!]", "[{}!]!", "[[{}]]"]).format(name)
+        return self.rng.choice(
+            ["{}", "{}", "{}", "{}!", "{}!", "[{}]", "[{}!]", "[{}!]!", "[[{}]]", "[[{}!]!]"]
+        ).format(name)
 
     def literal(self, type_: str, depth: int) -> str | None:
         """A default for a place of this type, None where none ends soon enough."""
@@ -184,14 +201,21 @@ class Maker:
             return None
         return "{" + ", ".join(f"{name}: {text}" for name, text in given.items()) + "}"
 
-    def _input(self, type_: Type) -> None:
+    def _input(self, type_: Type, later: list[str]) -> None:
+        """`later`: input types that are made already; only those may stand in defaults, so that none has itself."""
         type_.one_of = self.rng.random() < 0.15
         for name in self._names(2, 4):
             place = self.place()
-            if named(place.type) in self.model.of("input") or type_.one_of:
-                place.type = place.type.rstrip("!")
-                place.default = None  # none that refers to itself
+            earlier = named(place.type) in self.model.of("input") and named(place.type) not in later
+            if earlier or type_.one_of:
+                place.type, place.default = place.type.rstrip("!"), None
             type_.inputs[name] = place
+
+    def _incremental(self) -> None:
+        given = {"if": Place("Boolean!", "true"), "label": Place("String")}
+        on_fragments = ["FRAGMENT_SPREAD", "INLINE_FRAGMENT"]
+        self.model.directives["defer"] = Directive(given, on_fragments, False)
+        self.model.directives["stream"] = Directive({**given, "initialCount": Place("Int", "0")}, ["FIELD"], False)
 
     def _composite(self, type_: Type, above: list[str]) -> None:
         for name in above:
@@ -200,6 +224,9 @@ class Maker:
         for name in type_.names:
             for inner, each in self.model.types[name].fields.items():
                 narrower = f"{each.type}!" if not each.type.endswith("!") and self.rng.random() < 0.2 else each.type
+                heirs = [heir for heir, known in self.model.types.items() if named(each.type) in known.names]
+                if heirs and self.model.types[named(each.type)].kind != "type" and self.rng.random() < 0.3:
+                    narrower = narrower.replace(named(each.type), self.rng.choice(heirs))
                 more = {} if self.rng.random() < 0.8 else {"own": Place("Int")}
                 type_.fields[inner] = Field(narrower, {**each.args, **more})
 

@@ -55,6 +55,21 @@ def test_an_operation_that_ran_on_another_schema_than_the_old_one_is_judged_by_w
     assert answer(old, removed, shape).exit_code == 1
 
 
+def test_of_a_document_only_the_operation_that_runs_is_judged() -> None:
+    """A server that validates all of it refuses both; docs/extraction.md says that this is not seen."""
+    source = "query A { a ...F } query B { b ...F } fragment F on Query { c }"
+    old, without_b, without_c = (
+        build(f"type Query {{ {fields} }}", "schema")
+        for fields in ("a: Int b: Int c: Int", "a: Int c: Int", "a: Int b: Int")
+    )
+    request = Request(source, {}, "A")
+    shape = Extractor(old).operation(source, "A").shape({})
+    assert not broken(executed(old, request), without_b, request)
+    assert answer(old, without_b, shape).exit_code == 0
+    assert broken(executed(old, request), without_c, request)
+    assert answer(old, without_c, shape).exit_code == 1
+
+
 def test_an_input_that_was_opaque_where_it_ran_is_unknown() -> None:
     """Its entries could not say what it held."""
     sdl = "scalar S input In { a: Int } input F { x: In } type Query { q(f: F): Int }"

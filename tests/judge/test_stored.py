@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from graphql import parse, validate
+from graphql import parse, print_ast, validate
 
 from forebay.agent.extract import Extractor
 from forebay.insights.mistakes import BadSchema
@@ -13,7 +13,7 @@ from forebay.insights.published import build
 
 from .judge import valid
 from .mutations import mutated
-from .operations import Writer
+from .operations import Writer, parsed
 
 SECRETS = ('"p"', '"q"', "3000000000", '"s"', "-7")
 
@@ -25,19 +25,36 @@ def test_it_is_valid_or_invalid_as_the_original_on_schemas_that_neither_was_writ
     while broken < 40:
         model, schema = valid(rng)
         extractor = Extractor(schema)
-        sources = [source for _ in range(12) if "3000000000" not in (source := Writer(schema, rng).source)]
-        stored = [extractor.operation(source).document for source in sources]
+        writers = [writer for _ in range(12) if "3000000000" not in (writer := Writer(schema, rng)).source]
+        sent = [parsed(writer.source, writer.operation_name) for writer in writers]
+        stored = [extractor.operation(print_ast(document)).document for document in sent]
         for _ in range(6):
             changed = mutated(mutated(model, rng.randrange(2**32)), rng.randrange(2**32))
             try:
                 other = build(changed.sdl(), "new schema")
             except BadSchema:
                 continue
-            for source, text in zip(sources, stored, strict=True):
-                alike = [bool(validate(other, parse(each), max_errors=1)) for each in (source, text)]
-                assert alike[0] is alike[1], (source, text, changed.sdl())
+            for document, text in zip(sent, stored, strict=True):
+                alike = [bool(validate(other, each, max_errors=1)) for each in (document, parse(text))]
+                assert alike[0] is alike[1], (print_ast(document), text, changed.sdl())
                 broken, fine = broken + alike[0], fine + (not alike[0])
     assert fine > broken
+
+
+def test_a_valid_document_is_the_same_where_the_host_has_validated_it() -> None:
+    rng, valid_ones = Random(5), 0
+    for _ in range(15):
+        _, schema = valid(rng)
+        extractor = Extractor(schema)
+        for _ in range(12):
+            writer = Writer(schema, rng)
+            name, values = writer.operation_name, writer.variables()
+            own, believed = (extractor.operation(writer.source, name, validated=known) for known in (False, True))
+            if not own.invalid:
+                valid_ones += 1
+                assert believed.shape(values) == own.shape(values), writer.source
+                assert believed.form(values) == own.form(values), writer.source
+    assert valid_ones > 100
 
 
 def test_no_literal_of_a_random_document_is_stored() -> None:
@@ -47,7 +64,7 @@ def test_no_literal_of_a_random_document_is_stored() -> None:
         extractor = Extractor(schema)
         for _ in range(10):
             writer = Writer(schema, rng)
-            operation = extractor.operation(writer.source)
+            operation = extractor.operation(writer.source, writer.operation_name)
             text = operation.document + repr(operation.shape(writer.variables()).entries)
             stored += any(secret in writer.source for secret in SECRETS)
             assert not [secret for secret in SECRETS if secret in text], writer.source

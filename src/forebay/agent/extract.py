@@ -91,9 +91,11 @@ class Extractor:
         self._schema = schema
         self._plans: dict[str, Plan] = {}
 
-    def operation(self, source: str, operation_name: str | None = None) -> Operation:
+    def operation(self, source: str, operation_name: str | None = None, *, validated: bool = False) -> Operation:
         """The operation of this document that a request with `operation_name` runs.  Never raises.
 
+        `validated`: the host has found the document valid on this schema, by all rules of the specification,
+        and is believed: validation costs far more than the rest.  What can't be followed is not analysed.
         An empty document is one that the host's agent could not see.
         """
         if not source:
@@ -112,16 +114,20 @@ class Extractor:
         name = chosen.name.value[:MAX_NAME] if chosen.name else ""
         known = Operation(name=name, type=OperationType(chosen.operation.value))
         try:
-            return self._analysed(known, document, chosen)
+            return self._analysed(known, document, chosen, validated)
         except Exception:  # TooLarge, RecursionError, or whatever a scalar of the host's raises in validation
             return replace(known, coverage=_NOT_ANALYSED)
 
-    def _analysed(self, known: Operation, document: DocumentNode, chosen: OperationDefinitionNode) -> Operation:
+    def _analysed(
+        self, known: Operation, document: DocumentNode, chosen: OperationDefinitionNode, validated: bool
+    ) -> Operation:
         fragments = reach(chosen, document)
         text = neutral_text(self._schema, chosen, fragments)
         if len(text) > MAX_DOCUMENT:
             return replace(known, coverage=_NOT_ANALYSED)
-        if errors := validate(self._schema, document, max_errors=1):
+        if self._schema.get_root_type(chosen.operation) is None:
+            return replace(known, document=text, invalid=True)
+        if not validated and (errors := validate(self._schema, document, max_errors=1)):
             if errors[0].message == ABORTED:
                 return replace(known, coverage=_NOT_ANALYSED)
             return replace(known, document=text, invalid=True)

@@ -50,12 +50,14 @@ class Request(NamedTuple):
     source: str
     operation_name: str | None
     variables: Mapping[str, Any] | None
+    validated: bool
     minute: int
     client: str
     client_version: str
     status: int
     errors: bool
     duration: int | None
+    executed: bool
 
 
 class Taken(NamedTuple):
@@ -114,10 +116,13 @@ class Recorder:
         errors: bool,
         seconds: float | None,
         now: float,
+        validated: bool = False,
+        executed: bool = False,
     ) -> None:
         """Count one request; never raises.
 
-        `now` is in seconds since the epoch, `seconds` None where a duration means nothing.
+        `now` is in seconds since the epoch, `seconds` None where a duration means nothing; `validated` and
+        `executed` as in Reporter.record.
         """
         try:
             minute = int(now // 60)
@@ -126,12 +131,22 @@ class Recorder:
             shape = None if variants is None else self._find(variants, operation_name, variables, minute)
             if shape is None:
                 request = Request(
-                    source, operation_name, variables, minute, client, client_version, status, errors, duration
+                    source=source,
+                    operation_name=operation_name,
+                    variables=variables,
+                    validated=validated,
+                    minute=minute,
+                    client=client,
+                    client_version=client_version,
+                    status=status,
+                    errors=errors,
+                    duration=duration,
+                    executed=executed,
                 )
                 if self._postpone(request):
                     return
                 shape = not_analysed(operation_name or "")
-            self._add(shape, minute, client, client_version, status, errors, duration)
+            self._add(shape, minute, client, client_version, status, errors, duration, executed)
         except Exception as exc:
             self._miss(exc)
 
@@ -147,7 +162,7 @@ class Recorder:
             for _ in range(len(self._queue)):
                 request, weight = self._queue.popleft()
                 try:
-                    self._add(self._shape_of(request), *request[3:], first_seen=0)
+                    self._add(self._shape_of(request), *request[4:], first_seen=0)
                 except Exception as exc:
                     self._miss(exc, first_seen=0)
                 with self._adding:
@@ -190,6 +205,7 @@ class Recorder:
         status: int,
         errors: bool,
         duration: int | None,
+        executed: bool,
         first_seen: int = 1,
     ) -> None:
         """Count one request; `first_seen` is 0 for one that was queued, since that is counted as recorded already.
@@ -197,7 +213,7 @@ class Recorder:
         What was answered without errors was executed: then it is no use to find that it can't be, as by a host
         that does not validate, and it counts as not analysed.
         """
-        if shape.invalid and not errors and status < 400:
+        if shape.invalid and (executed or (not errors and status < 400)):
             shape = not_analysed(shape.name)
         key = (minute, "", shape.id, client, client_version, status)
         with self._adding:
@@ -248,7 +264,7 @@ class Recorder:
             key = (request.source, request.operation_name)
             variants = self._operations.get(key)
             if variants is None:
-                variants = self._older.get(key) or self._analysed(*key)
+                variants = self._older.get(key) or self._analysed(*key, request.validated)
                 self._remember(key, variants)
             shape = variants.find(request.variables, request.minute)
             if shape is None:
@@ -259,8 +275,9 @@ class Recorder:
             self._faults.note("analysis", exc)
             return not_analysed(request.operation_name or "")
 
-    def _analysed(self, source: str, operation_name: str | None) -> Variants:
-        return Variants(self._extractor().operation(source, operation_name), self._limits.variants, len(source))
+    def _analysed(self, source: str, operation_name: str | None, validated: bool) -> Variants:
+        operation = self._extractor().operation(source, operation_name, validated=validated)
+        return Variants(operation, self._limits.variants, len(source))
 
     def _find(
         self, variants: Variants, operation_name: str | None, variables: Mapping[str, Any] | None, minute: int

@@ -83,8 +83,14 @@ class Reporter:
         errors: bool = False,
         seconds: float | None = None,
         now: float | None = None,
+        validated: bool = False,
+        executed: bool = False,
     ) -> None:
         """Count one request: its document, its HTTP status, whether its answer had errors, and its duration.
+
+        What only a host can know: `validated`, it found the document valid on this schema by all rules of the
+        specification, which is not repeated then, for every request of that document; `executed`, execution
+        began, so that a document that is not valid counts as not analysed, whatever errors its answer has.
 
         An empty `source` is a document that is not known: the request counts, under its name as not analysed.
         """
@@ -101,6 +107,8 @@ class Reporter:
                 errors,
                 seconds,
                 time.time() if now is None else now,
+                validated,
+                executed,
             )
             if not self._running:
                 self._analyst.start()

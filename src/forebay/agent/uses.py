@@ -17,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLArgument,
+    GraphQLDirective,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputField,
@@ -32,10 +33,7 @@ from graphql import (
     NullValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
-    SchemaMetaFieldDef,
     SelectionSetNode,
-    TypeMetaFieldDef,
-    TypeNameMetaFieldDef,
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
@@ -46,7 +44,7 @@ from graphql import (
 
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import unique_entries
-from .document import Fragments
+from .document import META, Fragments
 from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, type_entries
 
 MAX_SELECTIONS: Final = 10_000
@@ -55,7 +53,6 @@ MAX_SELECTIONS: Final = 10_000
 MAX_FIELDS: Final = 50_000
 """Fields recorded for one operation, one selection on an interface making one per object type."""
 
-_META: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef, "__typename": TypeNameMetaFieldDef}
 _FEDERATION: Final = ("_entities", "_service")
 
 Concrete = frozenset[GraphQLObjectType]
@@ -133,7 +130,7 @@ class Uses:
         Returns the type of the field, and the object types that can stand below it.
         """
         name = node.name.value
-        meta = _META.get(name)
+        meta = META.get(name)
         definition: GraphQLField = meta or parent.fields[name]
         type_ = get_named_type(definition.type)
         owners = [owner for owner in concrete if name in owner.fields]
@@ -177,7 +174,7 @@ class Uses:
         """Rules 4 and 12: a directive and its arguments are used wherever the document has it."""
         for node in nodes or ():
             definition = self._schema.get_directive(node.name.value)
-            if definition is None or definition.name in ("skip", "include"):
+            if definition is None or _is_specified(definition):
                 continue
             name = f"@{definition.name}"
             self.entries.append(Entry(Kind.DIRECTIVE, name))
@@ -244,6 +241,11 @@ class Uses:
     def _type_of(self, node: VariableDefinitionNode) -> GraphQLNamedType:
         type_: GraphQLNamedType = get_named_type(cast(GraphQLInputType, type_from_ast(self._schema, node.type)))
         return type_
+
+
+def _is_specified(directive: GraphQLDirective) -> bool:
+    """@skip and @include as every schema has them, with one argument that nobody can change."""
+    return directive.name in ("skip", "include") and [*directive.args] == ["if"]
 
 
 def _state_of(literal: ValueNode | None) -> int:

@@ -81,5 +81,8 @@ def unique_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     for entry in entries:
         key = (entry.kind, entry.coordinate)
         held = merged.get(key)
-        merged[key] = entry if held is None else held._replace(state=held.state | entry.state)
+        if held is None:
+            merged[key] = entry
+        elif held.state != entry.state:
+            merged[key] = held._replace(state=held.state | entry.state)
     return tuple(merged[key] for key in sorted(merged))

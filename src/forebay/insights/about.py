@@ -45,6 +45,8 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
             why.append((Reason.LAG, f"Records that arrived after {_at(complete_up_to)} are not loaded yet."))
     if gone["lost"]:
         why.append((Reason.STRANDED, f"The journal's retention took {gone['lost']:,} records before they were loaded."))
+    if (missing := ledger["missing"]) > 0:
+        why.append((Reason.MISSING, f"Agents have numbered {missing:,} reports that did not arrive (yet)."))
     if orphans := requests["orphans"]:
         why.append((Reason.ORPHANS, f"{orphans:,} requests name an operation whose description has not arrived."))
     if blind := requests["blind"]:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"  # the window starts before what the store keeps
     LAG = "lag"
     STRANDED = "stranded"  # retention took records before they were loaded
+    MISSING = "missing"  # agents numbered reports that never came, or have not come yet
     ORPHANS = "orphans"  # requests whose shape is not known
     NOT_ANALYSED = "not_analysed"  # requests whose shape covers nothing
     LOST = "lost"  # by agents

@@ -1,13 +1,15 @@
-"""Type conditions that a document keeps and that no longer apply: it stays valid, and its answers lose fields.
+"""What no rule of validation sees in a document that stays valid: its answers lose fields, or take another form.
 
 `{ node { ... on Named { name } } }` is valid whether or not `Book` is `Named`; once it is not,
-books come without a name.  No rule of validation sees that, so the document is walked on both
-schemas (specification, "DoesFragmentTypeApply()").  Pure.
+books come without a name.  `{ me { name } }` is valid whether a `Person` stands there or a `Robot`,
+whose name can be null.  So the document is walked on both schemas, with the object types that can
+stand at each place (specification, "DoesFragmentTypeApply()").  Pure.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -23,6 +25,8 @@ from graphql import (
     is_abstract_type,
 )
 
+from .type_changes import output_fits
+
 MAX_STEPS: Final = 100_000
 """Selections looked at in one document; one that needs more is not judged."""
 
@@ -30,11 +34,18 @@ Objects = frozenset[str]
 _META: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 
-def lost(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> frozenset[tuple[str, str]] | None:
-    """Pairs of a condition and an object type to which it applied, where the object can still stand.
-
-    For a document that is valid on both schemas; None if it is too large to tell.
+class Answers(NamedTuple):
+    """How answers differ: `lost`, pairs of a condition and an object type to which it applied, where the object can
+    still stand; `reshaped`: an object type that could not stand there answers in another form than all that could.
     """
+
+    lost: frozenset[tuple[str, str]]
+    reshaped: bool
+
+
+def compared(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> Answers | None:
+    """For a document that is valid on both schemas; None if it is too large to tell."""
+    reshaped = False
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     found: set[tuple[str, str]] = set()
     pending: list[tuple[Any, Objects, Objects]] = []
@@ -54,6 +65,7 @@ def lost(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> froz
             return None
         for node in selections.selections:
             if isinstance(node, FieldNode):
+                reshaped = reshaped or _reshaped(old, new, before, after, node.name.value)
                 if node.selection_set:
                     below = (_below(old, before, node.name.value), _below(new, after, node.name.value))
                     pending.append((node.selection_set, *below))
@@ -64,8 +76,9 @@ def lost(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> froz
                 name = fragment.type_condition.name.value
                 was, is_ = before & possible(old, name), after & possible(new, name)
                 found.update((name, each) for each in (was & after) - is_)
+                reshaped = reshaped or bool(was and was == before and after - before - is_)
             pending.append((fragment.selection_set, was, is_))
-    return frozenset(found)
+    return Answers(frozenset(found), reshaped)
 
 
 def possible(schema: GraphQLSchema, name: str) -> Objects:
@@ -76,12 +89,23 @@ def possible(schema: GraphQLSchema, name: str) -> Objects:
     return _itself(type_)
 
 
+def _reshaped(old: GraphQLSchema, new: GraphQLSchema, before: Objects, after: Objects, name: str) -> bool:
+    """Is this field of another form on an object type that has come, than on all that could stand here?"""
+    come = [] if name.startswith("__") or not before else after - before
+    return any(not any(output_fits(was, now) for was in _types(old, before, name)) for now in _types(new, come, name))
+
+
+def _types(schema: GraphQLSchema, objects: Iterable[str], name: str) -> list[Any]:
+    """Of the field on these, as far as they have it."""
+    fields = (getattr(schema.type_map[each], "fields", {}).get(name) for each in objects)
+    return [each.type for each in fields if each]
+
+
 def _below(schema: GraphQLSchema, objects: Objects, name: str) -> Objects:
     """The object types that can stand below a field of these."""
     if name in _META:
         return possible(schema, get_named_type(_META[name].type).name)
-    fields = (getattr(schema.type_map[each], "fields", {}).get(name) for each in objects)
-    types = {get_named_type(each.type).name for each in fields if each}
+    types = {get_named_type(each).name for each in _types(schema, objects, name)}
     return frozenset().union(*(possible(schema, each) for each in types))
 
 

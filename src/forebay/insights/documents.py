@@ -13,27 +13,47 @@ from graphql import (
     OperationDefinitionNode,
     TypeNode,
     parse,
+    specified_rules,
     validate,
 )
 
-from .conditions import lost
+from .conditions import Answers, compared
 from .type_changes import all_reachable
 
 MOST_DOCUMENTS = 1_000
 """Each takes milliseconds; who asks waits."""
 _ABORTED = "Validation aborted."  # by graphql-core, of a document that takes it too long
 
+_OF_THE_DOCUMENT = frozenset(
+    (
+        "ExecutableDefinitionsRule",
+        "KnownFragmentNamesRule",
+        "LoneAnonymousOperationRule",
+        "NoFragmentCyclesRule",
+        "NoUndefinedVariablesRule",
+        "NoUnusedFragmentsRule",
+        "NoUnusedVariablesRule",
+        "UniqueArgumentNamesRule",
+        "UniqueFragmentNamesRule",
+        "UniqueInputFieldNamesRule",
+        "UniqueOperationNamesRule",
+        "UniqueVariableNamesRule",
+    )
+)
+"""Rules that look at no schema: what they find, no change of one did."""
+_RULES = [rule for rule in specified_rules if rule.__name__ not in _OF_THE_DOCUMENT]
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`broken`: what is wrong with it only since the change, empty if nothing is.
 
-    `lost`: type conditions that no longer apply to an object type, None if that can't be told.
+    `answers`: how those differ if nothing is, None if that can't be told.
     `reach`: names of all types that values of its variables can hold; `nullable`: can a variable be null?
     """
 
     broken: tuple[str, ...]
-    lost: frozenset[tuple[str, str]] | None
+    answers: Answers | None
     reach: frozenset[str]
     nullable: bool
 
@@ -80,7 +100,7 @@ class Documents:
         ]
         return Judged(
             broken=tuple(wrong),
-            lost=frozenset() if wrong else lost(self._old, self._new, document),
+            answers=None if wrong else compared(self._old, self._new, document),
             reach=all_reachable((self._old, self._new), map(_named, types)),
             nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
         )
@@ -92,7 +112,7 @@ def _errors(schema: GraphQLSchema, document: DocumentNode) -> list[str]:
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode) and schema.get_root_type(node.operation) is None
     ]
-    return missing or [error.message for error in validate(schema, document)]
+    return missing or [error.message for error in validate(schema, document, _RULES)]
 
 
 def _named(node: TypeNode) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
+from graphql import GraphQLField, GraphQLInputObjectType, GraphQLSchema, get_named_type
 
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import Coverage, Shape
@@ -66,6 +66,21 @@ class Evidence:
             places += getattr(definition, "args", {}).values()
         return all_reachable((old,), (get_named_type(place.type).name for place in places))
 
+    def gone(self, old: GraphQLSchema, new: GraphQLSchema) -> str:
+        """A selected field that only the old schema has; empty if there is none, or if that can't be told.
+
+        Its document is broken for sure: all fields that are left return the types that they returned
+        where it ran, so each selection stands on the type that it stood on.
+        """
+        gone = ""
+        for coordinate, entry in self.fields.items():
+            before, after = (_field(schema, coordinate) for schema in (old, new))
+            if before is None or (after is not None and get_named_type(after.type).name != entry.named_type):
+                return ""
+            if after is None and not _of_interface(old, coordinate):
+                gone = coordinate
+        return gone if gone and self._root(old) == self._root(new) != "" else ""
+
     def moved(self, old: GraphQLSchema) -> frozenset[str]:
         """Types that values can hold at places that were of another type where the request ran.
 
@@ -76,6 +91,10 @@ class Evidence:
         types = _types_of_places(old)
         others = [types[place] for place, type_ in self._given.items() if types.get(place, type_) != type_]
         return all_reachable((old,), others) if others else frozenset()
+
+    def _root(self, schema: GraphQLSchema) -> str:
+        types = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
+        return getattr(types.get(self.shape.type), "name", "")
 
     def _add(self, entry: Entry) -> None:
         kind, coordinate, named, _ = entry
@@ -110,6 +129,18 @@ def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:
     return frozenset(
         coordinate for coordinate, named in _types_of_places(schema).items() if type_ in reachable(schema, named)
     )
+
+
+def _field(schema: GraphQLSchema, coordinate: str) -> GraphQLField | None:
+    type_, _, name = coordinate.partition(".")
+    found: GraphQLField | None = getattr(schema.type_map.get(type_), "fields", {}).get(name)
+    return found
+
+
+def _of_interface(schema: GraphQLSchema, coordinate: str) -> bool:
+    """Is it recorded of an object type, perhaps, because it was selected on an interface?"""
+    type_, _, name = coordinate.partition(".")
+    return any(name in each.fields for each in getattr(schema.type_map.get(type_), "interfaces", ()))
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,12 @@ from functools import cache
 
 from ..core.intent import Word, word_in
 from ..core.record import TOPICS
-from ..journal.port import Journal, Partition
+from ..journal.port import Journal, Partition, Retention
+
+SAMPLE = 100
+"""Records, by whose size that of all that wait is told."""
+GROWING = 60.0
+"""Seconds over which growth is reckoned at least: a record that came just now is no rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +23,9 @@ class PartitionLag:
 
     `waiting_since`: when the oldest record that is not in the store was appended; None if there
     is none.  `stranded`: records between `loaded` and `low` that retention took before they were
-    loaded.  `loss_in`: seconds until retention may take the oldest record that is not in the store;
-    None if there is none, or if nothing is taken before it is loaded.  `word`: what the loader said
-    with its latest commit.
+    loaded.  `loss_in`: seconds until retention may take the oldest record that is not in the store, if
+    no more of them are loaded and as many come as came since; None if there is none, or if nothing is
+    taken before it is loaded.  `word`: what the loader said with its latest commit.
     """
 
     topic: str
@@ -79,24 +84,34 @@ class Freshness:
         partitions = (partition for topic in TOPICS for partition in self._journal.under_replicated(topic))
         return tuple(f"{partition.topic}/{partition.number}" for partition in partitions)
 
-    def _lag(self, partition: Partition, retention: Callable[[str], float | None]) -> PartitionLag:
+    def _lag(self, partition: Partition, retention: Callable[[str], Retention]) -> PartitionLag:
         bounds = self._journal.bounds(partition)
         committed = self._journal.committed(self._group, partition)
         loaded = committed.offset if committed else bounds.low
         waiting = self._journal.read(partition, max(loaded, bounds.low), limit=1) if loaded < bounds.high else []
         since = datetime.fromtimestamp(waiting[0].appended / 1000, UTC) if waiting else None
         lag_seconds = max(self._clock() - since.timestamp(), 0.0) if since else 0.0
-        kept = retention(partition.topic) if since else None
+        lag_records = max(bounds.high - loaded, 0)
         return PartitionLag(
             topic=partition.topic,
             partition=partition.number,
             low=bounds.low,
             high=bounds.high,
             loaded=loaded,
-            lag_records=max(bounds.high - loaded, 0),
+            lag_records=lag_records,
             lag_seconds=lag_seconds,
             waiting_since=since,
             stranded=max(bounds.low - loaded, 0),
-            loss_in=None if kept is None else max(kept - lag_seconds, 0.0),
+            loss_in=self._loss_in(retention(partition.topic), partition, waiting[0].offset, lag_records, lag_seconds)
+            if waiting
+            else None,
             word=word_in(committed.metadata) if committed else None,
         )
+
+    def _loss_in(self, kept: Retention, partition: Partition, first: int, records: int, seconds: float) -> float | None:
+        """By age, and by size as if the journal did not compress: at the earliest."""
+        times = [] if kept.seconds is None else [kept.seconds - seconds]
+        if kept.bytes is not None and (sample := self._journal.read(partition, first, SAMPLE)):
+            waiting = records * sum(len(record.value) for record in sample) / len(sample)
+            times.append((kept.bytes / waiting - 1) * max(seconds, GROWING))
+        return max(min(times), 0.0) if times else None

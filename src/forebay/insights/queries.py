@@ -39,7 +39,8 @@ ORDER BY received DESC LIMIT 20
 """
 
 LEDGER = f"""
-SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since
+SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since,
+  sumIf(missing, last_appended >= toDateTime({{since:Int64}}, 'UTC')) AS missing
 FROM ledger WHERE {_GRAPH}
 """
 

@@ -35,6 +35,7 @@ class Schemas(NamedTuple):
 
 _VALUES = "which values were sent, and by variables of which type, is not known"
 
+TOO_LARGE = Effect(Hit.MAYBE, "its document is too large to tell")
 NO = Effect(Hit.NO)
 YES = Effect(Hit.YES)
 
@@ -57,7 +58,11 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
         case "field_type_changed":
             name = change.coordinate.partition(".")[2]
             old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
-            return None if output_fits(old, new) else by_entries(schemas, change, evidence)
+            if not output_fits(old, new):
+                return by_entries(schemas, change, evidence)
+            return _reshaped(schemas, change, evidence, judged)
+        case "root_type_changed":
+            return _reshaped(schemas, change, evidence, judged)
         case "interface_removed" | "union_member_removed":
             return _condition(change, judged)
         case "argument_type_changed" | "directive_argument_type_changed":
@@ -138,11 +143,21 @@ def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 def _condition(change: Change, judged: Judged) -> Effect | None:
     """An object type left an abstract one: a condition on that no longer applies to it."""
     abstract, member = _pair(change)
-    if judged.lost is None:
-        return Effect(Hit.MAYBE, "its document is too large to tell")
-    if (abstract, member) in judged.lost:
+    if judged.answers is None:
+        return TOO_LARGE
+    if (abstract, member) in judged.answers.lost:
         return Effect(Hit.YES, f"what it selects on {abstract} is no longer answered for {member}")
     return None
+
+
+def _reshaped(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
+    """Objects of another type stand there, of which the document selects the same."""
+    if judged.answers and not judged.answers.reshaped:
+        return None
+    effect = by_entries(schemas, change, evidence)
+    if effect is None or not effect.hit:
+        return effect
+    return Effect(effect.hit, "what it selects there is of another form") if judged.answers else TOO_LARGE
 
 
 def _field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:

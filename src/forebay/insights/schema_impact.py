@@ -43,6 +43,8 @@ class Judge:
         if shape.invalid:
             return Impact({})  # it was refused before the change
         evidence = Evidence(shape)
+        if evidence.covers(Coverage.DOCUMENT) and (gone := evidence.gone(*self._schemas)):
+            return self._attributed(evidence, f"It selects {gone}, which is gone.")
         moved = evidence.moved(self._schemas.old)
         judged = self._documents.judge(shape.document) if evidence.covers(Coverage.DOCUMENT) else None
         if judged is not None and judged.broken:
@@ -82,7 +84,9 @@ class Judge:
         if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
-        if "(" in change.coordinate and Coverage.FIELDS in seen and owner.partition("@")[0]:
+        if owner.startswith("@") and Coverage.DOCUMENT in seen:
+            return owner not in evidence.shape.document
+        if "(" in change.coordinate and Coverage.FIELDS in seen and not owner.startswith("@"):
             return owner not in evidence.fields
         if not needed & {Coverage.INPUTS, Coverage.ENUM_VALUES} or (
             judged and judged.nullable and change.kind.endswith("type_changed")

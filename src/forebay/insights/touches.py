@@ -49,6 +49,8 @@ NEEDS = {
 
 
 def needs(change: Change) -> frozenset[Coverage]:
+    if change.kind.startswith("directive_argument_"):
+        return NEEDS["directive"] | {Coverage.ARGUMENTS}  # no document shows that a variable held null
     return NEEDS.get(change.kind.partition("_")[0], frozenset({Coverage.FIELDS}))
 
 

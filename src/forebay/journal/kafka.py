@@ -30,7 +30,7 @@ from .kafka_appends import Appends
 from .kafka_connection import Admin, arrived, connection, fetched, mapped, meaning
 from .kafka_consumer import KafkaConsumer
 from .kafka_topics import config_of, under_replicated
-from .port import Bounds, Commit, Fetched, Message, Partition
+from .port import Bounds, Commit, Fetched, Message, Partition, Retention
 
 MIB = 2**20
 ANSWER_WITHIN = 5.0
@@ -105,10 +105,10 @@ class KafkaJournal:
             raise mapped(exc, f"tell the bounds of {partition.topic}[{partition.number}]", self._admin.heard) from exc
         return Bounds(*found)
 
-    def retention(self, topic: str) -> float | None:
+    def retention(self, topic: str) -> Retention:
         config = self._told(topic, lambda: config_of(self._admin, ResourceType.TOPIC, topic))
-        milliseconds = int(config["retention.ms"])
-        return milliseconds / 1000 if milliseconds >= 0 else None
+        milliseconds, size = int(config["retention.ms"]), int(config["retention.bytes"])
+        return Retention(milliseconds / 1000 if milliseconds >= 0 else None, size if size >= 0 else None)
 
     def under_replicated(self, topic: str) -> list[Partition]:
         return [Partition(topic, number) for number in under_replicated(self._describe(topic))]

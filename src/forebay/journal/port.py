@@ -57,6 +57,14 @@ class Commit(NamedTuple):
     metadata: str
 
 
+class Retention(NamedTuple):
+    """When a record goes, loaded or not: so many seconds after its append, and when its partition takes more than
+    so many bytes.  None: it does not."""
+
+    seconds: float | None = None
+    bytes: int | None = None
+
+
 class Bounds(NamedTuple):
     """Offsets from `low` (kept longest) to `high` (next to be appended)."""
 
@@ -129,8 +137,7 @@ class Journal(Appender, Protocol):
 
     def bounds(self, partition: Partition) -> Bounds: ...
 
-    def retention(self, topic: str) -> float | None:
-        """Seconds after its append that a record is kept, loaded or not; None if it stays until it is loaded."""
+    def retention(self, topic: str) -> Retention: ...
 
     def under_replicated(self, topic: str) -> list[Partition]:
         """Partitions that miss a replica, because a broker is down or behind; none where there are no replicas."""

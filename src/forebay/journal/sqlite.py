@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..errors import RetryLater, Stop
 from ..steps import reached
-from .port import Assigned, Bounds, Commit, Fetched, Lost, Message, Partition, Polled
+from .port import Assigned, Bounds, Commit, Fetched, Lost, Message, Partition, Polled, Retention
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -110,8 +110,8 @@ class SqliteJournal:
         low, high = self._reader().execute(query, (partition.topic,)).fetchone()
         return Bounds(high if low is None else low, high)
 
-    def retention(self, topic: str) -> float | None:
-        return None  # `trim` takes only what is loaded
+    def retention(self, topic: str) -> Retention:
+        return Retention()  # `trim` takes only what is loaded
 
     def under_replicated(self, topic: str) -> list[Partition]:
         return []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..core.record import TALLIES, Report, TallyColumns, decode
-from ..core.sequences import NONE, Sequences, add, check_gaps, to_text
+from ..core.sequences import NONE, Sequences, add, check_gaps, missing, to_text
 from ..errors import RejectRecord
 from ..journal.port import Fetched
 from ..store.landing import NAMED, REPORTS
@@ -270,6 +270,7 @@ def _ledger(account: _Account) -> Row:
         "tallies": account.rows,
         "landed_requests": account.landed,
         "lost_requests": account.lost.total(),
+        "missing": sum(missing(after) - missing(before) for before, after in account.seen.values()),
         "first_time": 60 * min(account.minutes, default=0),
         "last_time": 60 * max(account.minutes, default=0),
         "seen_agent": list(account.seen),

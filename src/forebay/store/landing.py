@@ -51,6 +51,7 @@ _RANGE = {
     "landed_requests": "UInt64",
     "lost_requests": "UInt64",
     "lost_records": "UInt64",
+    "missing": "Int64",
     "first_time": "DateTime('UTC')",
     "last_time": "DateTime('UTC')",
     "seen_agent": "Array(String)",

@@ -79,7 +79,12 @@ class Forebay(Reporters):
             self.faults.note("ariadne", exc)
 
     def record(
-        self, asked: tuple[str, str | None, Any] | None, context: Any, errors: bool, seconds: float | None
+        self,
+        asked: tuple[str, str | None, Any] | None,
+        context: Any,
+        errors: bool,
+        seconds: float | None,
+        executed: bool = False,
     ) -> None:
         """Count one request; never raises.  `asked` is None where validation was not reached."""
         try:
@@ -87,7 +92,8 @@ class Forebay(Reporters):
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
             nothing = UNREADABLE if errors and self.hooked else UNKNOWN, None, None
             source, operation_name, variables = asked or nothing
-            self.count(self._schema, source, operation_name, variables, context, errors=errors, seconds=seconds)
+            outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed}
+            self.count(self._schema, source, operation_name, variables, context, **outcome)
         except Exception as exc:
             self.faults.note("ariadne", exc)
 
@@ -96,7 +102,8 @@ class _Recording(Extension):
     resolve: Any = None  # or graphql-core would call it for each field
 
     def __init__(self, forebay: Forebay) -> None:
-        self._forebay, self._began, self._errors = forebay, perf_counter(), False
+        self._forebay, self._began = forebay, perf_counter()
+        self._errors = self._executed = False
         self.asked: tuple[str, str | None, Any] | None = None
 
     def request_started(self, context: Any) -> None:
@@ -104,7 +111,8 @@ class _Recording(Extension):
 
     def has_errors(self, errors: Any, context: Any) -> None:
         self._errors = True
+        self._executed = any(getattr(error, "path", None) for error in errors)  # at a field, so it was reached
 
     def request_finished(self, context: Any) -> None:
         _running.set(None)
-        self._forebay.record(self.asked, context, self._errors, perf_counter() - self._began)
+        self._forebay.record(self.asked, context, self._errors, perf_counter() - self._began, self._executed)

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction
 from time import perf_counter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import graphql
 from graphql import DocumentNode, GraphQLSchema, Source, print_ast
@@ -42,6 +42,15 @@ PRINTED: Final = 1_000
 """Documents without a source whose text is kept."""
 
 
+class _Asked(NamedTuple):
+    """One call of a wrapped function."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    validates: bool
+    began: float
+
+
 class Forebay(Reporters):
     """Functions that report; `client` is given the execution's context.  `options` are those of Reporter."""
 
@@ -50,27 +59,27 @@ class Forebay(Reporters):
         self._printed: dict[int, tuple[DocumentNode, str]] = {}
         self.graphql = self.wrap(graphql.graphql)
         self.graphql_sync = self.wrap(graphql.graphql_sync)
-        self.execute = self.wrap(graphql.execute)
-        self.subscribe = self.wrap(graphql.subscribe)
+        self.execute = self.wrap(graphql.execute, validates=False)
+        self.subscribe = self.wrap(graphql.subscribe, validates=False)
 
-    def wrap(self, execute: F, schema: GraphQLSchema | None = None) -> F:
+    def wrap(self, execute: F, schema: GraphQLSchema | None = None, *, validates: bool = True) -> F:
         """A function that is called like `execute`, gives what it gives, and reports.
 
-        `schema` is that of a function which takes none, such as a method.
+        `schema` is that of a function which takes none, such as a method.  One that not `validates`
+        executes what it is given: a document that is not valid counts as not analysed then.
         """
         own = () if schema is None else (schema,)
 
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            began = perf_counter()
-            asked = (*own, *args), dict(kwargs)
+            asked = _Asked((*own, *args), dict(kwargs), validates, perf_counter())
             try:
                 result = execute(*args, **kwargs)
             except BaseException:
-                self._end(*asked, began, None)
+                self._end(asked, None)
                 raise
             if isawaitable(result):
-                return self._awaited(result, *asked, began)
-            self._end(*asked, began, result)
+                return self._awaited(result, asked)
+            self._end(asked, result)
             return result
 
         async def recorded_async(*args: Any, **kwargs: Any) -> Any:
@@ -78,24 +87,30 @@ class Forebay(Reporters):
 
         return cast(F, wraps(execute)(recorded_async if iscoroutinefunction(execute) else recorded))
 
-    async def _awaited(
-        self, answer: Awaitable[Any], args: tuple[Any, ...], kwargs: dict[str, Any], began: float
-    ) -> Any:
+    async def _awaited(self, answer: Awaitable[Any], asked: _Asked) -> Any:
         result = None
         try:
             result = await answer
         finally:
-            self._end(args, kwargs, began, result)
+            self._end(asked, result)
         return result
 
-    def _end(self, args: tuple[Any, ...], kwargs: dict[str, Any], began: float, result: Any) -> None:
+    def _end(self, asked: _Asked, result: Any) -> None:
         """Count one call; `result` None if it raised."""
         try:
-            seconds = None if hasattr(result, "__anext__") else perf_counter() - began
+            streams = hasattr(result, "__anext__")
             first = getattr(result, "initial_result", result)
-            schema, document, _, context, variables, operation_name = _arguments(args, kwargs)
-            errors = result is None or bool(getattr(first, "errors", None))
-            self.count(schema, self._text(document), operation_name, variables, context, errors=errors, seconds=seconds)
+            schema, document, _, context, variables, operation_name = _arguments(asked.args, asked.kwargs)
+            self.count(
+                schema,
+                self._text(document),
+                operation_name,
+                variables,
+                context,
+                errors=result is None or bool(getattr(first, "errors", None)),
+                seconds=None if streams else perf_counter() - asked.began,
+                executed=not asked.validates or streams or getattr(first, "data", None) is not None,
+            )
         except Exception as exc:
             self.faults.note("graphql_core", exc)
 

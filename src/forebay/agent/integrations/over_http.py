@@ -42,10 +42,11 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """`errors` that were seen; `executed` is False where it is certain that nothing was."""
+    """`errors` that were seen; `executed` where it is certain that something was, `refused` that nothing was."""
 
     errors: bool
     executed: bool
+    refused: bool
 
 
 class Documents:
@@ -115,7 +116,7 @@ def asked_of(content: Any, documents: Documents) -> Asked:
 
 def answered_with(status: int, body: bytes | None, number: int) -> list[Answered]:
     """How each of `number` requests was answered; `body` is None where it was not seen in full.  Never raises."""
-    unread = Answered(errors=status >= 400, executed=not 400 <= status < 500)
+    unread = Answered(errors=status >= 400, executed=False, refused=400 <= status < 500)
     try:
         results = msgspec.json.decode(body or b"", type=_Result | list[_Result])
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -132,7 +133,8 @@ class _Result(msgspec.Struct):
 
 def _answered(result: _Result) -> Answered:
     errors = bytes(result.errors).strip() not in (b"null", b"[]")
-    return Answered(errors, executed=bytes(result.data) != b"" or not errors)
+    data = bytes(result.data)  # many servers answer what they refuse with null
+    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data)
 
 
 def _content(content_type: str, parameters: dict[str, str], body: bytes, whole: bool) -> Any:

@@ -44,16 +44,17 @@ class Conversation:
         asked = self._waiting.pop(str(word.get("id")), None)
         if asked is not None:
             payload = word.get("payload")
-            failed = isinstance(payload, Mapping) and bool(payload.get("errors"))
-            self._count(asked, errors=word.get("type") == "error" or failed)
+            result = payload if isinstance(payload, Mapping) else {}
+            failed = word.get("type") == "error" or bool(result.get("errors"))
+            self._count(asked, failed, executed=result.get("data") is not None)
 
     def end(self) -> None:
         """The connection has ended."""
         while self._waiting:
             self._count(self._waiting.popitem()[1], errors=False)
 
-    def _count(self, asked: Asked, errors: bool) -> None:
-        self._watch.tally(*asked, self._asking, errors=errors, seconds=None)
+    def _count(self, asked: Asked, errors: bool, executed: bool = False) -> None:
+        self._watch.tally(*asked, self._asking, errors=errors, executed=executed, seconds=None)
 
 
 def _word(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -58,8 +58,9 @@ class Reporters:
         errors: bool,
         seconds: float | None,
         status: int = 200,
+        executed: bool = False,
     ) -> None:
-        """Count one request; never raises.  An empty `source` is a document that is not known."""
+        """Count one request, as Reporter.record does; never raises."""
         try:
             client, client_version = self._client_of(context)
             self._reporter(schema).record(
@@ -71,6 +72,7 @@ class Reporters:
                 status=status,
                 errors=errors,
                 seconds=seconds,
+                executed=executed,
             )
         except Exception as exc:
             self.faults.note("integration", exc)

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
+from typing import Final
+
+from graphql import specified_rules
 
 from . import missing
 from .reporters import Reporters
@@ -27,6 +30,8 @@ try:
 except ModuleNotFoundError as exc:
     raise missing("strawberry", exc) from exc
 
+_SPECIFIED: Final = frozenset(specified_rules)
+
 
 class Forebay(Reporters):
     """An entry of a schema's `extensions`: makes one extension per request.
@@ -37,8 +42,19 @@ class Forebay(Reporters):
     def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
         return _Recording(self)
 
-    def record(self, context: ExecutionContext, status: int, errors: bool, seconds: float | None) -> None:
-        """Count one request, unless it has no document (a probe of the address, say); never raises."""
+    def record(
+        self,
+        context: ExecutionContext,
+        status: int,
+        errors: bool,
+        seconds: float | None,
+        executed: bool = False,
+        admitted: bool = False,
+    ) -> None:
+        """Count one request, unless it has no document (a probe of the address, say); never raises.
+
+        `admitted`: validation, by whichever rules, found no errors before it was executed.
+        """
         try:
             source = _source(context)
             if not source:
@@ -54,6 +70,8 @@ class Forebay(Reporters):
                 status=status,
                 errors=errors,
                 seconds=seconds,
+                validated=admitted and _by_all_rules(context, source),
+                executed=executed,
             )
         except Exception as exc:
             self.faults.note("strawberry", exc)
@@ -62,6 +80,7 @@ class Forebay(Reporters):
 class _Recording(SchemaExtension):
     def __init__(self, forebay: Forebay) -> None:
         self._forebay, self._recorded = forebay, False
+        self._executed = self._admitted = False
 
     def on_operation(self) -> Iterator[None]:
         began, status, errors = perf_counter(), 200, True
@@ -76,18 +95,28 @@ class _Recording(SchemaExtension):
                 self._record(status, errors, perf_counter() - began)
 
     def on_execute(self) -> Iterator[None]:
+        # None where nothing validated, a list of errors where something did; later those of the execution.
+        self._executed, self._admitted = True, self.execution_context.pre_execution_errors == []
         yield
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             self._record(200, False, None)
 
     def _record(self, status: int, errors: bool, seconds: float | None) -> None:
         self._recorded = True
-        self._forebay.record(self.execution_context, status, errors, seconds)
+        self._forebay.record(self.execution_context, status, errors, seconds, self._executed, self._admitted)
 
 
 def _has_errors(context: ExecutionContext) -> bool:
     result = getattr(context.result, "initial_result", context.result)
     return bool(context.pre_execution_errors or getattr(result, "errors", None))
+
+
+def _by_all_rules(context: ExecutionContext, source: str) -> bool:
+    """Was it this text that was validated, and by all rules of the specification?"""
+    location = context.graphql_document.loc if context.graphql_document else None
+    if location is None or location.source.body != source:
+        return False
+    return _SPECIFIED.issubset(context.validation_rules)
 
 
 def _source(context: ExecutionContext) -> str:

@@ -71,7 +71,7 @@ CREATE TABLE ledger (
   org String, graph String,
   first_appended DateTime64(3, 'UTC'), last_appended DateTime64(3, 'UTC'),
   records UInt64, repeats UInt64, repeat_requests UInt64, dead_letters UInt64,
-  tallies UInt64, requests UInt64, lost_requests UInt64, lost_records UInt64,
+  tallies UInt64, requests UInt64, lost_requests UInt64, lost_records UInt64, missing Int64,
   first_time DateTime('UTC'), last_time DateTime('UTC'),
   seen_agent Array(String) CODEC(ZSTD(3)), seen_before Array(String) CODEC(ZSTD(3)), seen_after Array(String) CODEC(ZSTD(3)),
   detail String CODEC(ZSTD(3))
@@ -130,5 +130,5 @@ FROM landing_named WHERE record = 'schema';
 CREATE MATERIALIZED VIEW {landing}_ledger_view TO ledger AS
 SELECT pipeline, topic, topic_id, partition, epoch, first_offset, last_offset, org, graph, first_appended, last_appended,
   records, repeats, repeat_requests, dead_letters, tallies, landed_requests AS requests, lost_requests, lost_records,
-  first_time, last_time, seen_agent, seen_before, seen_after, detail
+  missing, first_time, last_time, seen_agent, seen_before, seen_after, detail
 FROM {landing} WHERE record = 'range';
