@@ -326,6 +326,21 @@ def test_an_app_that_raises_raises_the_same_and_counts_as_500(side: Side, collec
     assert push.status == [500]
 
 
+def test_an_answer_that_never_began_has_no_status(side: Side, collector: FakeCollector) -> None:
+    class Cancelled(BaseException):
+        pass
+
+    def cancelled(*_: Any) -> Answer:
+        raise Cancelled
+
+    forebay = watched(side.app(cancelled), side, collector)
+    with pytest.raises(Cancelled):
+        side.drive(forebay, [post("query A { hello }")], headers=[JSON])
+    assert forebay.close()
+    assert collector.usage() == {("", "", "A", False): 1}
+    assert [push.status for push in collector.pushes.values()] == [[0]]
+
+
 def test_chunks_are_passed_on_as_they_come(side: Side, collector: FakeCollector) -> None:
     events: list[str] = []
 

@@ -48,6 +48,9 @@ class Forebay(Watch):
             except web.HTTPException as exc:
                 answer = exc
                 raise
+            except Exception:
+                self.attempt(seen.fails)
+                raise
             finally:
                 await self._end(seen, request, answer)
 

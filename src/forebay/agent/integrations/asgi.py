@@ -53,6 +53,9 @@ class Forebay(Watch):
 
         try:
             await self._app(scope, received, sent)
+        except Exception:
+            self.attempt(seen.fails)
+            raise
         finally:
             self.attempt(seen.end)
 

@@ -82,7 +82,7 @@ class Exchange:
         self._watch, self._request, self._asking = watch, request, asking
         self.body = Head(REQUEST_BYTES if request.method == "POST" else 0)
         self.answer = Head(0)
-        self._status, self._began, self._counted = 500, perf_counter(), False
+        self._status, self._began, self._counted = 0, perf_counter(), False
 
     def answers(self, status: int, content_type: str, content_encoding: str) -> None:
         """The answer begins.  One that goes on for as long as its events do is counted now, without a duration."""
@@ -93,8 +93,12 @@ class Exchange:
         elif kind.endswith("json") and content_encoding in ("", "identity"):
             self.answer = Head(ANSWER_BYTES)
 
+    def fails(self) -> None:
+        """The app raised: its server answers 500, unless the answer had begun."""
+        self._status = self._status or 500
+
     def end(self) -> None:
-        """The answer has ended, or broke off; counts once."""
+        """The answer has ended, or broke off; counts once.  Status 0: there was none, as when a client goes away."""
         self._count(perf_counter() - self._began)
 
     def _count(self, seconds: float | None) -> None:

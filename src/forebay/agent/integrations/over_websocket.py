@@ -48,6 +48,9 @@ class Conversation:
             failed = word.get("type") == "error" or bool(result.get("errors"))
             self._count(asked, failed, executed=result.get("data") is not None)
 
+    def fails(self) -> None:
+        """The app raised; what waits was not answered."""
+
     def end(self) -> None:
         """The connection has ended."""
         while self._waiting:

@@ -50,8 +50,8 @@ class Forebay(Watch):
 
         try:
             answer = self._app(environ, started)
-        except BaseException:
-            self.attempt(seen.end)
+        except BaseException as exc:
+            self.attempt(_break, seen, exc)
             raise
         if isinstance(answer, list | tuple):  # servers take the length of one for the answer's
             self.attempt(_end, seen, answer)
@@ -81,6 +81,12 @@ def _answers(seen: Exchange, status: str, headers: list[tuple[str, str]]) -> Non
 def _end(seen: Exchange, answer: Iterable[bytes]) -> None:
     for chunk in answer:
         seen.answer.add(chunk)
+    seen.end()
+
+
+def _break(seen: Exchange, exc: BaseException) -> None:
+    if isinstance(exc, Exception):
+        seen.fails()
     seen.end()
 
 
@@ -125,6 +131,9 @@ class _Chunks:
             for chunk in self._answer:
                 self._watch.attempt(self._seen.answer.add, chunk)
                 yield chunk
+        except BaseException as exc:
+            self._watch.attempt(_break, self._seen, exc)
+            raise
         finally:
             self._watch.attempt(self._seen.end)
 
