@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check judge peers bench faults browser kafka lock proto clean
+.PHONY: install demo test check judge peers bench faults browser kafka graphene frameworks lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check browser kafka
+test: check browser kafka graphene
 	$(BIN)/pytest
 
 # What breaks when it is executed must not be called safe: N random triples of schema, request and change.
@@ -50,10 +50,20 @@ browser:
 kafka:
 	@scripts/kafka
 
+# The newest Graphene, in .frameworks: it does not take the graphql-core that the others are tested with.
+graphene: install
+	$(BIN)/python tests/agent/frameworks.py graphene
+
+# The agent's integrations on the oldest supported version of each framework.  NAME: one of them alone
+frameworks: install graphene
+	$(BIN)/python tests/agent/frameworks.py oldest $(NAME)
+
 lock: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --quiet \
 		--custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra graphene --universal --generate-hashes --no-emit-index-url --quiet \
+		--custom-compile-command "make lock" --output-file requirements-graphene.lock
 
 proto: install
 	cd src && ../$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. \

@@ -230,7 +230,7 @@ def test_no_secret_gets_into_a_shape(rng: random.Random) -> None:
     writer = Writer(rng)
     stored = msgspec.json.encode(ShapeColumns.of(shape_of(writer))).decode()
     assert SECRET not in stored
-    assert str(SECRET_NUMBER)[:6] not in stored
+    assert str(SECRET_NUMBER)[:8] not in stored  # all that its secrets share; fewer digits are found in aliases too
     form = repr(EXTRACTOR.operation(writer.source, "Q").form(writer.values))
     assert SECRET not in form
 

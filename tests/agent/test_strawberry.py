@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import strawberry
+from broken import STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 from graphql import GraphQLError, GraphQLSchema, validate
 from strawberry.asgi import GraphQL
@@ -43,13 +44,21 @@ class Subscription:
             yield number
 
 
+def masked(**_: Any) -> SchemaExtension:
+    return MaskErrors()
+
+
+def not_validated(**_: Any) -> SchemaExtension:
+    return DisableValidation()
+
+
 class Service:
     """A schema with the extension, and the collector that it reports to."""
 
     def __init__(self, collector: FakeCollector, **options: Any) -> None:
         self.collector = collector
         self.forebay = Forebay(collector.url, "token", interval=60, **options)
-        self.schema = strawberry.Schema(Query, subscription=Subscription, extensions=[self.forebay, MaskErrors])
+        self.schema = strawberry.Schema(Query, subscription=Subscription, extensions=[self.forebay, masked])
 
     def usage(self) -> dict[tuple[str, str, str, bool], int]:
         assert self.forebay.flush()
@@ -65,10 +74,11 @@ def service() -> Iterator[Service]:
 
 
 def both(service: Service, query: str, **options: Any) -> list[Any]:
-    return [
-        service.schema.execute_sync(query, **options),
-        asyncio.run(service.schema.execute(query, **options)),
-    ]
+    return each(service.schema, query, **options)
+
+
+def each(schema: strawberry.Schema, query: str, **options: Any) -> list[Any]:
+    return [schema.execute_sync(query, **options), asyncio.run(schema.execute(query, **options))]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +95,8 @@ def both(service: Service, query: str, **options: Any) -> list[Any]:
 def test_every_request_counts_sync_and_async_with_its_outcome(
     service: Service, query: str, name: str, errors: bool
 ) -> None:
-    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[MaskErrors])
-    for result in both(service, query):
-        expected = bare.execute_sync(query)
+    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
+    for result, expected in zip(both(service, query), each(bare, query), strict=True):
         assert (result.data, str(result.errors), result.extensions) == (
             expected.data,
             str(expected.errors),
@@ -176,7 +185,7 @@ def test_the_schema_is_reported_as_strawberry_prints_it(service: Service) -> Non
     assert push.schema_version == [content_hash(service.schema.as_str().encode())]
 
 
-@pytest.mark.parametrize("broken", ["_begin", "_client_of"])
+@pytest.mark.parametrize("broken", ["_reporter", "_client_of"])
 def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def fail(*_: object) -> Callable[[], None]:
         raise RuntimeError("broken")
@@ -185,6 +194,24 @@ def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: py
     for result in both(service, "{ hello }"):
         assert (result.data, result.errors) == ({"hello": "hello you"}, None)
     assert service.forebay.faults.counts == {"strawberry": 2}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step[1] != "count"], ids=name_of)
+def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: Any) -> None:
+    bodies = [{"query": source} for source in ("query A { hello }", "query B { fail }", "query C { none }", "{")]
+
+    async def answers(schema: strawberry.Schema) -> list[tuple[int, bytes]]:
+        transport = httpx.ASGITransport(GraphQL(schema))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+            return [((answer := await http.post("/", json=body)).status_code, answer.content) for body in bodies]
+
+    with broken(step) as reached, fake_collector() as collector:
+        service = Service(collector)
+        bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
+        assert asyncio.run(answers(service.schema)) == asyncio.run(answers(bare))
+        service.forebay.flush(0)
+        wait_for(reached)
+        service.forebay.close(0)
 
 
 def test_an_extension_that_fails_makes_an_error_not_a_refusal(service: Service) -> None:
@@ -214,7 +241,7 @@ def test_schemas_that_share_the_extension_are_reported_apart(service: Service) -
 
 
 def test_what_a_service_without_validation_executes_is_not_taken_for_invalid(service: Service) -> None:
-    schema = strawberry.Schema(Query, extensions=[service.forebay, DisableValidation])
+    schema = strawberry.Schema(Query, extensions=[service.forebay, not_validated])
     assert schema.execute_sync("query A { hello } fragment F on Query { later }").data == {"hello": "hello you"}
     service.usage()
     [shape] = service.collector.shapes.values()

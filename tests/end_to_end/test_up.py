@@ -63,7 +63,7 @@ def test_the_first_start_prints_settings_to_paste_and_a_restart_continues(tmp_pa
         while agent.reports < 3:
             pass
         agent.finish()
-    for hint in ("FOREBAY_TOKEN=", "Strawberry", "GRAPHQL_METRICS_COLLECTOR_ENDPOINT="):
+    for hint in ("FOREBAY_TOKEN=", "Python server", "Ariadne", "GRAPHQL_METRICS_COLLECTOR_ENDPOINT="):
         assert hint in first[0]
     with up(data, port) as second:
         url = f"http://127.0.0.1:{port}"

@@ -91,6 +91,8 @@ class Reporter:
         What only a host can know: `validated`, it found the document valid on this schema by all rules of the
         specification, which is not repeated then, for every request of that document; `executed`, execution
         began, so that a document that is not valid counts as not analysed, whatever errors its answer has.
+
+        An empty `source` is a document that is not known: the request counts, under its name as not analysed.
         """
         if self._send is None or self._closed:
             return

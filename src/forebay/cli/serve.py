@@ -49,10 +49,11 @@ SETTINGS = """
 Paste one of these where your GraphQL traffic is (organisation `default`, graph `default`, valid
 for a year; others: `forebay token create --org … --graph …`).
 
-  Strawberry server        export FOREBAY_URL={url}
+  Python server            export FOREBAY_URL={url}
                            export FOREBAY_TOKEN={token}
                            from forebay.agent.integrations.strawberry import Forebay
                            schema = strawberry.Schema(Query, extensions=[Forebay()])
+                           (Ariadne, Graphene, FastAPI, Flask, Django, aiohttp, others: docs/agents)
 
   Cosmo router             export GRAPHQL_METRICS_ENABLED=true
                            export GRAPHQL_METRICS_COLLECTOR_ENDPOINT={url}

@@ -13,77 +13,34 @@ it starts, without a duration.  Answers are never altered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from graphql import specified_rules
-from strawberry import Schema
-from strawberry.extensions import SchemaExtension
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import ExecutionContext
-from strawberry.types.graphql import OperationType
 
-from ..faults import Faults
-from ..reporter import Reporter
+from . import missing
+from .reporters import Reporters
 
-Client = tuple[str, str]
-"""(name, version); "" where unknown."""
-
-CLIENT_HEADERS: Final = (
-    ("graphql-client-name", "graphql-client-version"),
-    ("apollographql-client-name", "apollographql-client-version"),
-    ("x-graphql-client-name", "x-graphql-client-version"),
-)
+try:
+    from strawberry.extensions import SchemaExtension
+    from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+    from strawberry.types.execution import ExecutionContext
+    from strawberry.types.graphql import OperationType
+except ModuleNotFoundError as exc:
+    raise missing("strawberry", exc) from exc
 
 _SPECIFIED: Final = frozenset(specified_rules)
 
 
-def client_of(context: Any) -> Client:
-    """The client that the request's headers name, of a context that has a `request`, as a key or an attribute."""
-    request = context.get("request") if isinstance(context, Mapping) else getattr(context, "request", None)
-    headers = getattr(request, "headers", None)
-    if headers is not None:
-        for name, version in CLIENT_HEADERS:
-            if client := headers.get(name):
-                return client, headers.get(version) or ""
-    return "", ""
-
-
-class Forebay:
+class Forebay(Reporters):
     """An entry of a schema's `extensions`: makes one extension per request.
 
     `client` tells who asks, given the execution's context.  `options` are those of Reporter.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        token: str | None = None,
-        *,
-        client: Callable[[Any], Client] = client_of,
-        **options: Any,
-    ) -> None:
-        self._client, self.faults = client, Faults()
-        self._options = {"url": url, "token": token, **options}
-        self._reporters: dict[Schema, Reporter] = {}
-
     def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
         return _Recording(self)
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until what was recorded is acknowledged; False if that took longer than `timeout` seconds."""
-        flushed = [reporter.flush(timeout) for reporter in list(self._reporters.values())]
-        return all(flushed)
-
-    def close(self, timeout: float = 5.0) -> bool:
-        """Flush, then stop for good."""
-        closed = [reporter.close(timeout) for reporter in list(self._reporters.values())]
-        return all(closed)
-
-    def status(self) -> list[dict[str, Any]]:
-        """Reporter.status of each schema that this is an extension of: mostly one, none before the first request."""
-        return [reporter.status() for reporter in list(self._reporters.values())]
 
     def record(
         self,
@@ -102,7 +59,7 @@ class Forebay:
             source = _source(context)
             if not source:
                 return
-            reporter = self._reporters.get(context.schema) or self._begin(context.schema)
+            reporter = self._reporter(context.schema._schema, context.schema.as_str)
             client, client_version = self._client_of(context.context)
             reporter.record(
                 source,
@@ -118,18 +75,6 @@ class Forebay:
             )
         except Exception as exc:
             self.faults.note("strawberry", exc)
-
-    def _client_of(self, context: Any) -> Client:
-        try:
-            return self._client(context)
-        except Exception as exc:
-            self.faults.note("client", exc)
-            return "", ""
-
-    def _begin(self, schema: Schema) -> Reporter:
-        # Of two threads that both come first, one wins; the other's reporter never starts.  No lock: it could
-        # be held while the process forks.
-        return self._reporters.setdefault(schema, Reporter(schema._schema, sdl=schema.as_str, **self._options))
 
 
 class _Recording(SchemaExtension):

@@ -1,0 +1,118 @@
+"""Ariadne: an extension, and the hook at which Ariadne shows the request to validation.
+
+    from forebay.agent.integrations.ariadne import Forebay
+
+    forebay = Forebay(schema)
+    app = GraphQL(
+        schema,
+        validation_rules=forebay.rules,
+        http_handler=GraphQLHTTPHandler(extensions=[forebay]),
+    )
+
+Both are needed: an extension learns how a request ends but not what it asks, and it does not run
+for subscriptions.  Requests that don't parse or validate count too.  A subscription counts once,
+when it starts, without a duration.  Answers are never altered, and no resolver is wrapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any
+
+from graphql import DocumentNode, GraphQLSchema
+
+from . import missing
+from .over_http import UNKNOWN, UNREADABLE
+from .reporters import Reporters
+
+try:
+    from ariadne.types import Extension
+except ModuleNotFoundError as exc:
+    raise missing("ariadne", exc) from exc
+
+Rules = Collection[Any] | Callable[..., Any] | None
+
+_running: ContextVar[_Recording | None] = ContextVar("forebay_ariadne", default=None)
+
+
+class Forebay(Reporters):
+    """An entry of a server's `extensions`: makes one extension per request.  `rules` is its `validation_rules`.
+
+    `validation_rules` are the host's own.  `client` tells who asks, given the execution's
+    context.  `options` are those of Reporter.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        validation_rules: Rules = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(url, token, **options)
+        self._schema, self._rules = schema, validation_rules
+        self.hooked = False
+
+    def __call__(self) -> Extension:
+        return _Recording(self)
+
+    def rules(self, context: Any, document: DocumentNode, data: Any) -> Any:
+        """Note what is asked, and give the host's rules; Ariadne calls it once for each document that parses."""
+        self._note(context, document, data)
+        return self._rules(context, document, data) if callable(self._rules) else self._rules
+
+    def _note(self, context: Any, document: DocumentNode, data: Any) -> None:
+        try:
+            self.hooked = True
+            source = document.loc.source.body if document.loc else data.get("query") or ""
+            asked = source, data.get("operationName"), data.get("variables")
+            recording = _running.get()
+            if recording is not None:
+                recording.asked = asked
+            else:
+                self.record(asked, context, errors=False, seconds=None)
+        except Exception as exc:
+            self.faults.note("ariadne", exc)
+
+    def record(
+        self,
+        asked: tuple[str, str | None, Any] | None,
+        context: Any,
+        errors: bool,
+        seconds: float | None,
+        executed: bool = False,
+    ) -> None:
+        """Count one request; never raises.  `asked` is None where validation was not reached."""
+        try:
+            if asked is None and not self.hooked:
+                self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
+            nothing = UNREADABLE if errors and self.hooked else UNKNOWN, None, None
+            source, operation_name, variables = asked or nothing
+            outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed}
+            self.count(self._schema, source, operation_name, variables, context, **outcome)
+        except Exception as exc:
+            self.faults.note("ariadne", exc)
+
+
+class _Recording(Extension):
+    resolve: Any = None  # or graphql-core would call it for each field
+
+    def __init__(self, forebay: Forebay) -> None:
+        self._forebay, self._began = forebay, perf_counter()
+        self._errors = self._executed = False
+        self.asked: tuple[str, str | None, Any] | None = None
+
+    def request_started(self, context: Any) -> None:
+        _running.set(self)
+
+    def has_errors(self, errors: Any, context: Any) -> None:
+        self._errors = True
+        self._executed = any(getattr(error, "path", None) for error in errors)  # at a field, so it was reached
+
+    def request_finished(self, context: Any) -> None:
+        _running.set(None)
+        self._forebay.record(self.asked, context, self._errors, perf_counter() - self._began, self._executed)

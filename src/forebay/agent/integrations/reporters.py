@@ -1,0 +1,95 @@
+"""What every integration holds: a reporter for each schema, and the function that tells who asks.
+
+Nothing here raises into the host: what fails is a fault, counted and logged seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graphql import GraphQLSchema
+
+from ..faults import Faults
+from ..reporter import Reporter
+from .clients import Client, client_of
+
+MOST_SCHEMAS: Final = 64
+"""A host that makes a schema for each request would have threads for each; it has to keep its schemas."""
+
+
+class Reporters:
+    """`client` tells who asks, of what the integration calls its context.  `options` are those of Reporter."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        client: Callable[[Any], Client] = client_of,
+        **options: Any,
+    ) -> None:
+        self._client, self.faults = client, Faults()
+        self._options = {"url": url, "token": token, **options}
+        self._reporters: dict[GraphQLSchema, Reporter] = {}
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until what was recorded is acknowledged; False if that took longer than `timeout` seconds."""
+        flushed = [reporter.flush(timeout) for reporter in list(self._reporters.values())]
+        return all(flushed)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush, then stop for good."""
+        closed = [reporter.close(timeout) for reporter in list(self._reporters.values())]
+        return all(closed)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Reporter.status of each schema: mostly one, none before the first request."""
+        return [reporter.status() for reporter in list(self._reporters.values())]
+
+    def count(
+        self,
+        schema: GraphQLSchema,
+        source: str,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        context: Any,
+        *,
+        errors: bool,
+        seconds: float | None,
+        status: int = 200,
+        executed: bool = False,
+    ) -> None:
+        """Count one request, as Reporter.record does; never raises."""
+        try:
+            client, client_version = self._client_of(context)
+            self._reporter(schema).record(
+                source,
+                operation_name,
+                variables,
+                client=client,
+                client_version=client_version,
+                status=status,
+                errors=errors,
+                seconds=seconds,
+                executed=executed,
+            )
+        except Exception as exc:
+            self.faults.note("integration", exc)
+
+    def _reporter(self, schema: GraphQLSchema, sdl: Callable[[], str] | None = None) -> Reporter:
+        # Of two threads that both come first, one wins; the other's reporter never starts.  No lock: it could
+        # be held while the process forks.
+        reporter = self._reporters.get(schema)
+        if reporter is None:
+            if len(self._reporters) >= MOST_SCHEMAS:
+                raise RuntimeError("more schemas than are reported")
+            reporter = self._reporters.setdefault(schema, Reporter(schema, **{"sdl": sdl, **self._options}))
+        return reporter
+
+    def _client_of(self, context: Any) -> Client:
+        try:
+            return self._client(context)
+        except Exception as exc:
+            self.faults.note("client", exc)
+            return "", ""
