@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from front.control import Front
@@ -48,6 +48,8 @@ SHORTENED = {
 }
 STORE_TIMEOUT = 3
 """Seconds that a loader waits for ClickHouse's answer; 60 by default."""
+
+T = TypeVar("T")
 
 WITHIN = 60.0
 _publishing = httpx.Client(timeout=2)
@@ -143,8 +145,9 @@ class World:
     def lost(self) -> Gone:
         """Of what was taken unread, what has not come another way either: it was sent more than once."""
         held: dict[str, Sequences] = {}
-        for partition in self.journal.partitions(TALLIES) if self.gone else ():
-            origin = Origin(PIPELINE, TALLIES, self.journal.topic_id(TALLIES), partition.number)
+        for partition in answered(lambda: self.journal.partitions(TALLIES)) if self.gone else ():
+            topic_id = answered(lambda: self.journal.topic_id(TALLIES))
+            origin = Origin(PIPELINE, TALLIES, topic_id, partition.number)
             held |= {agent: from_text(seen.after) for (_, _, agent), seen in self.store.seen(origin).items()}
         return {
             (agent, number): requests
@@ -226,6 +229,18 @@ class World:
 
 class Stuck(AssertionError):
     """What had to come did not come in time."""
+
+
+def answered(question: Callable[[], T]) -> T:
+    """The answer, as soon as there is one: whose leader is just being elected can't be asked."""
+    found: list[T] = []
+
+    def asked() -> bool:
+        found.append(question())
+        return True
+
+    until(asked, "an answer")
+    return found[0]
 
 
 def until(done: Callable[[], object], what: str, within: float = WITHIN, every: float = 0.05) -> None:

@@ -15,7 +15,7 @@ from forebay.wiring.fleet import PIPELINE
 from forebay.wiring.loading import GROUP
 
 from ..fault import EVERYTHING, KAFKA, TOPIC, Gone, fault
-from ..world import World, until
+from ..world import World, answered, until
 
 
 @fault("poison record", TOPIC, KAFKA, share=6)
@@ -31,7 +31,7 @@ def retention(world: World, chance: random.Random) -> Gone:
     gone: Gone = {}
     with stopped_loaders(world):
         time.sleep(chance.uniform(1, 2))
-        for partition in world.journal.partitions(TALLIES):
+        for partition in answered(lambda: world.journal.partitions(TALLIES)):
             first, end = unloaded(world, partition)
             below = chance.randint(first, end)
             gone |= reports(world, partition, first, below)
@@ -58,7 +58,7 @@ def recreated_unread(world: World, chance: random.Random) -> Gone:
         time.sleep(chance.uniform(0.5, 2))
         world.hold_appends()
         time.sleep(0.5)
-        for partition in world.journal.partitions(TALLIES):
+        for partition in answered(lambda: world.journal.partitions(TALLIES)):
             gone |= reports(world, partition, *unloaded(world, partition))
         world.recreate()
     world.release_appends()
@@ -77,10 +77,11 @@ def stopped_loaders(world: World) -> Iterator[None]:
 
 def unloaded(world: World, partition: Partition) -> tuple[int, int]:
     """Offsets from the first that is not in the store up to the end."""
-    committed = world.journal.committed(GROUP, partition)
-    origin = Origin(PIPELINE, partition.topic, world.journal.topic_id(partition.topic), partition.number)
+    committed = answered(lambda: world.journal.committed(GROUP, partition))
+    topic_id = answered(lambda: world.journal.topic_id(partition.topic))
+    origin = Origin(PIPELINE, partition.topic, topic_id, partition.number)
     first = max(committed.offset if committed else 0, world.store.loaded(origin))
-    return first, world.journal.bounds(partition).high
+    return first, answered(lambda: world.journal.bounds(partition)).high
 
 
 def reports(world: World, partition: Partition, first: int, end: int) -> Gone:
