@@ -37,8 +37,8 @@ class Reporter:
 
     `url` and `token` default to FOREBAY_URL and FOREBAY_TOKEN.  Without them the reporter is
     disabled: it says so once, and does nothing.  `sdl` gives the text under which the schema
-    is known, where it is not `print_schema`'s; like the schema's analysis it is called for in
-    the background.  `interval` is in seconds between reports.
+    is known, where it is not `print_schema`'s ("" if nobody knows it); like the schema's analysis
+    it is called for in the background.  `interval` is in seconds between reports.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Reporter:
 
     def record(
         self,
-        source: str,
+        source: str | None,
         operation_name: str | None = None,
         variables: Mapping[str, Any] | None = None,
         *,
@@ -84,7 +84,10 @@ class Reporter:
         seconds: float | None = None,
         now: float | None = None,
     ) -> None:
-        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration."""
+        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration.
+
+        `source` is None where the document is not known, as of a persisted one: such a request covers nothing.
+        """
         if self._send is None or self._closed:
             return
         try:
@@ -160,7 +163,7 @@ class Reporter:
         """The schema as it is sent; one that can't be printed is unknown, and its traffic counts nevertheless."""
         try:
             text = sdl()
-            return SchemaColumns(id=content_hash(text.encode()), sdl=text)
+            return SchemaColumns(id=content_hash(text.encode()) if text else "", sdl=text)
         except Exception as exc:
             self.faults.note("schema", exc)
             return SchemaColumns(id="", sdl="")
