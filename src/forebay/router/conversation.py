@@ -17,7 +17,8 @@ import msgspec
 from ..agent.client_headers import Client, client_of
 from ..agent.http_answer import Outcome, outcome_of_errors
 from ..agent.http_request import Asked, in_mapping
-from .exchange import STREAM_AFTER, quietly
+from .exchange import STREAM_AFTER
+from .faults import quietly
 from .recording import Recording
 
 PROTOCOLS: Final = ("graphql-transport-ws", "graphql-ws")

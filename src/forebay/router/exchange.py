@@ -8,8 +8,8 @@ last for days: it is counted when it ends or after some seconds, by what was see
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Final, ParamSpec
+from collections.abc import Mapping
+from typing import Final
 
 from .. import metrics
 from ..agent.client_headers import client_of
@@ -17,9 +17,8 @@ from ..agent.http_answer import STREAMS, Outcome, kind_of, outcomes
 from ..agent.http_request import Asked, Unreadable, in_body, in_query
 from .copies import Budget, Copy
 from .decoding import decoded
+from .faults import quietly
 from .recording import Recording
-
-P = ParamSpec("P")
 
 STREAM_AFTER: Final = 5.0
 """Seconds after which an answer in pieces is counted, though it goes on."""
@@ -28,18 +27,6 @@ GONE: Final = 499
 """The status of a request whose client went away before the answer began."""
 
 Headers = Mapping[str, str]
-
-
-def quietly(step: Callable[P, None]) -> Callable[P, None]:
-    """What fails in this step is counted, and nothing else happens."""
-
-    def tried(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            step(*args, **kwargs)
-        except Exception:
-            metrics.ROUTER_FAULTS.labels(step.__name__).inc()
-
-    return tried
 
 
 class Exchange:

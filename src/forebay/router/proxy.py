@@ -14,20 +14,19 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import aiohttp
-import structlog
 from aiohttp import ClientResponse, web
 from yarl import URL
 
 from .. import metrics
+from ..settings import RouterSettings
 from .exchange import Exchange
+from .faults import note
 from .forward import end_to_end, for_upstream, upgrading
 from .tunnel import tunnel
 from .watch import Watch
 
 _OWN_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that aiohttp would add to a request."""
-
-log = structlog.get_logger()
 
 _STATUS: Final = {number: metrics.ROUTED.labels(f"{number}xx") for number in range(1, 6)}
 
@@ -63,21 +62,16 @@ class Proxy:
         self,
         upstream: URL,
         watch: Watch,
-        *,
-        host_of_client: bool = False,
-        connect: float = 5.0,
-        answer: float = 60.0,
-        keep_alive: float = 4.0,
-        most: int = 5_000,
-        head: int = 2**16,
+        settings: RouterSettings,
     ) -> None:
+        head = settings.head_kib * 2**10
         self._origin, self._watch = str(upstream.origin()), watch
-        self._host = "" if host_of_client else upstream.raw_authority.rpartition("@")[2]
-        self._answer, self._most = answer, most
+        self._host = "" if settings.host == "client" else upstream.raw_authority.rpartition("@")[2]
+        self._answer, self._most = settings.answer, settings.requests
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_alive, enable_cleanup_closed=False),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=settings.keep_alive, enable_cleanup_closed=False),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect),
             auto_decompress=False,
             skip_auto_headers=_OWN_HEADERS,
             max_line_size=head,
@@ -106,7 +100,7 @@ class Proxy:
             except ConnectionError:  # the client went away while it was answered
                 raise
             except Exception as exc:
-                log.error("a fault of the router's own", fault=type(exc).__name__, exc_info=exc)
+                note("proxy", exc)
                 response = _refuse(Refused(500, "fault", "a fault of the router's own; its log tells"), exchange)
             if self.draining:
                 response.force_close()

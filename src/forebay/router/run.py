@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
 from .. import metrics
@@ -24,6 +22,8 @@ from ..serving import Address, check_port, collect_seldom
 from ..settings import RouterSettings
 from .copies import Budget
 from .documents import Documents, trusted_documents
+from .following import follow
+from .health import health
 from .proxy import Proxy, Request
 from .recording import Recording
 from .reports import Reports
@@ -31,69 +31,63 @@ from .schemas import Source, from_file, from_upstream
 from .watch import Watch
 
 KIB, MIB = 2**10, 2**20
-FLUSH = 10.0
+FLUSH: Final = 10.0
 """Seconds for the last reports when the router is stopped."""
-FIRST_RETRY, LAST_RETRY = 0.5, 30.0
-"""Seconds between attempts to read the schema."""
-IDLE = 75.0
+IDLE: Final = 75.0
 """Seconds that an idle connection of a client is kept."""
 
-log = structlog.get_logger()
 
-
-def route(settings: RouterSettings, address: Address, health: Address, started: Callable[[], None]) -> str:
+def route(settings: RouterSettings, address: Address, side: Address, started: Callable[[], None]) -> str:
     """Serve until SIGTERM or SIGINT, then tell in a sentence what is left."""
-    upstream = _upstream(settings)
-    source = _source(settings)
-    trusted = trusted_documents(Path(settings.documents)) if settings.documents else None
-    for each in (address, health):
-        check_port(each)
-    reports = _reports()
-    documents = Documents(settings.documents_mib * MIB, trusted)
-    paths = [upstream.raw_path, *filter(None, settings.paths.split(","))]
-    watch = Watch(Recording(reports, documents), paths, settings.look_kib * KIB, Budget(settings.budget_mib * MIB))
-    return asyncio.run(_serve(settings, upstream, watch, reports, source, address, health, started))
+    url, token = os.environ.get("FOREBAY_URL", ""), os.environ.get("FOREBAY_TOKEN", "")
+    if not url or not token:
+        raise Stop("name the collector in FOREBAY_URL, and a token of `forebay token create` in FOREBAY_TOKEN")
+    router = Router(settings, Reports(url, token), address, side)
+
+    async def until_told() -> str:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        collect_seldom()
+        return await router.run(stopping, started)
+
+    return asyncio.run(until_told())
 
 
-async def _serve(
-    settings: RouterSettings,
-    upstream: URL,
-    watch: Watch,
-    reports: Reports,
-    source: Source,
-    address: Address,
-    health: Address,
-    started: Callable[[], None],
-) -> str:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    proxy = Proxy(
-        upstream,
-        watch,
-        host_of_client=settings.host == "client",
-        connect=settings.connect,
-        answer=settings.answer,
-        keep_alive=settings.keep_alive,
-        most=settings.requests,
-        head=settings.head_kib * KIB,
-    )
-    front = web.ServerRunner(_server(proxy, settings.head_kib * KIB), shutdown_timeout=0.2)
-    side = web.AppRunner(_side(proxy, reports, stopping), access_log=None)
-    following = asyncio.create_task(_follow(source, reports, settings.refresh, settings.hold))
-    site = await _listen(front, address)
-    await _listen(side, health)
-    collect_seldom()
-    started()
-    await stopping.wait()
-    await site.stop()
-    cut = await _drain(proxy, settings.drain)
-    following.cancel()
-    await front.cleanup()
-    left = await asyncio.to_thread(reports.close, FLUSH)
-    await side.cleanup()
-    await proxy.close()
-    return f"stopped; {cut:,} answers were cut off, {left:,} counted requests were not acknowledged"
+class Router:
+    """Stop for settings that do not fit."""
+
+    def __init__(self, settings: RouterSettings, reports: Reports, address: Address, side: Address) -> None:
+        self._settings, self._reports = settings, reports
+        self._address, self._side = address, side
+        self._upstream = _upstream(settings)
+        self._source = _source(settings)
+        trusted = trusted_documents(Path(settings.documents)) if settings.documents else None
+        recording = Recording(reports, Documents(settings.documents_mib * MIB, trusted))
+        paths = [self._upstream.raw_path, *filter(None, settings.paths.split(","))]
+        self._watch = Watch(recording, paths, settings.look_kib * KIB, Budget(settings.budget_mib * MIB))
+        for each in (address, side):
+            check_port(each)
+
+    async def run(self, stopping: asyncio.Event, started: Callable[[], None]) -> str:
+        """Serve until `stopping`; then let what is in flight end, and report what is left."""
+        settings = self._settings
+        proxy = Proxy(self._upstream, self._watch, settings)
+        front = web.ServerRunner(_server(proxy, settings.head_kib * KIB), shutdown_timeout=0.2)
+        side = web.AppRunner(health(proxy, self._reports), access_log=None)
+        site = await _listen(front, self._address)
+        await _listen(side, self._side)
+        following = asyncio.create_task(follow(self._source, self._reports, settings.refresh, settings.hold))
+        started()
+        await stopping.wait()
+        await site.stop()
+        cut = await _drain(proxy, settings.drain)
+        await front.cleanup()
+        following.cancel()
+        left = await asyncio.to_thread(self._reports.close, FLUSH)
+        await side.cleanup()
+        await proxy.close()
+        return f"stopped; {cut:,} answers were cut off, {left:,} counted requests were not acknowledged"
 
 
 def _server(proxy: Proxy, head: int) -> web.Server:
@@ -120,31 +114,6 @@ def _server(proxy: Proxy, head: int) -> web.Server:
     )
 
 
-def _side(proxy: Proxy, reports: Reports, stopping: asyncio.Event) -> web.Application:
-    """Health, readiness and metrics, away from the upstream's paths."""
-
-    async def alive(_: web.Request) -> web.Response:
-        return web.json_response(
-            {"status": "ok", "schema": reports.schema is not None, "in_flight": proxy.in_flight} | reports.status()
-        )
-
-    async def ready(_: web.Request) -> web.Response:
-        """Not any more once it is being stopped; a schema or collector that is away is no reason not to be."""
-        draining = stopping.is_set()
-        return web.json_response({"status": "stopping" if draining else "ok"}, status=503 if draining else 200)
-
-    async def told(_: web.Request) -> web.Response:
-        status = reports.status()
-        metrics.ROUTER_PENDING.set(status["pending"] + status["held"])
-        for reason, requests in status["lost"].items():
-            metrics.ROUTER_LOST.labels(reason).set(requests)
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application()
-    app.add_routes([web.get("/health", alive), web.get("/ready", ready), web.get("/metrics", told)])
-    return app
-
-
 async def _listen(runner: web.BaseRunner, address: Address) -> web.TCPSite:
     await runner.setup()
     site = web.TCPSite(runner, address.host, address.port, backlog=1024)
@@ -159,31 +128,6 @@ async def _drain(proxy: Proxy, seconds: float) -> int:
     while proxy.in_flight and time.monotonic() < until:
         await asyncio.sleep(0.02)
     return proxy.in_flight
-
-
-async def _follow(source: Source, reports: Reports, refresh: float, hold: float) -> None:
-    """Read the schema until it is known, and again now and then."""
-    loop = asyncio.get_running_loop()
-    giving_up = loop.call_later(hold, reports.give_up)
-    pause, said = FIRST_RETRY, ""
-    while True:
-        metrics.ROUTER_SCHEMA.set(reports.schema is not None)
-        try:
-            schema = await asyncio.to_thread(source)
-        except RetryLater as exc:
-            metrics.ROUTER_SCHEMA_FAILED.inc()
-            if str(exc) != said:
-                said = str(exc)
-                log.warning("the schema can't be read; traffic flows on", why=said, known=reports.schema is not None)
-            await asyncio.sleep(pause if reports.schema is None else min(refresh, LAST_RETRY))
-            pause = min(2 * pause, LAST_RETRY)
-            continue
-        giving_up.cancel()
-        if reports.become(schema):
-            log.info("analysing against a new schema", types=len(schema.graphql.type_map))
-        metrics.ROUTER_SCHEMA.set(1)
-        pause, said = FIRST_RETRY, ""
-        await asyncio.sleep(refresh)
 
 
 def _upstream(settings: RouterSettings) -> URL:
@@ -211,10 +155,3 @@ def _source(settings: RouterSettings) -> Source:
     except ValueError as exc:
         raise Stop(f"FOREBAY_ROUTER_HEADERS is no JSON object of headers: {exc}") from None
     return partial(from_upstream, settings.upstream, headers)
-
-
-def _reports() -> Reports:
-    url, token = os.environ.get("FOREBAY_URL", ""), os.environ.get("FOREBAY_TOKEN", "")
-    if not url or not token:
-        raise Stop("name the collector in FOREBAY_URL, and a token of `forebay token create` in FOREBAY_TOKEN")
-    return Reports(url, token)

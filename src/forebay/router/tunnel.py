@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 
 from .. import metrics
 from .conversation import PROTOCOLS, Conversation
+from .faults import note, quietly
 from .forward import end_to_end
 from .frames import Frames
 from .recording import Recording
@@ -106,7 +107,6 @@ def _looks(
 
     def blind() -> None:
         # What is asked from here on can't be counted; that something is missing can be told.
-        metrics.ROUTER_FAULTS.labels("frames").inc()
         recording.count_unread("frames", [], ("", ""), 200, None)
 
     from_client = Frames(conversation.from_client, limit, compression)
@@ -123,9 +123,10 @@ def _until_it_fails(feed: Look, failed: Callable[[], None]) -> Look:
             return
         try:
             feed(data)
-        except Exception:
+        except Exception as exc:
             blind = True
-            failed()
+            note("frames", exc)
+            quietly(failed)()
 
     return look
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .. import metrics
 from .copies import Budget
 from .exchange import Exchange
+from .faults import note
 from .recording import Recording
 
 
@@ -26,6 +26,6 @@ class Watch:
             exchange = Exchange(self.recording, self._budget, self.look)
             exchange.begin(method, query, headers)
             return exchange
-        except Exception:
-            metrics.ROUTER_FAULTS.labels("watch").inc()
+        except Exception as exc:
+            note("watch", exc)
             return None
