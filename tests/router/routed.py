@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 import httpx
@@ -59,7 +60,13 @@ class Routed:
         named = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return sum(float(value) for label, _, value in named if name in (label, label.partition("{")[0]))
 
+    def settled(self) -> None:
+        """Wait until everything that was answered is counted: that comes after the answer."""
+        while self.metric("forebay_router_in_flight"):
+            sleep(0.005)
+
     def _reported(self) -> FakeCollector:
+        self.settled()
         for reporter in self.reports._reporters():
             assert reporter.flush(10)
         return self.collector

@@ -75,7 +75,7 @@ def test_headers_go_on_in_order_and_spelling_but_those_of_one_hop(upstream: Upst
     request = (
         b"POST /graphql HTTP/1.1\r\nHost: api.example\r\nX-b: 1\r\nx-A:  2 \r\nCookie: a=1; b=2\r\nX-b: 3\r\n"
         b"X-Forwarded-For: 10.0.0.1\r\nConnection: close, X-Drop\r\nX-Drop: 1\r\nKeep-Alive: timeout=5\r\n"
-        b"TE: trailers\r\nProxy-Authorization: kept\r\nX-Utf: \xc3\xa4\r\nContent-Length: 2\r\n\r\n{}"
+        b"TE: trailers\r\nProxy-Authorization: kept\r\nX-Utf: \xc3\xa4\r\nX-Latin: \xe4\r\nContent-Length: 2\r\n\r\n{}"
     )
     raw.exchange(router.port, request)
     [(head, body)] = upstream.requests
@@ -88,6 +88,7 @@ def test_headers_go_on_in_order_and_spelling_but_those_of_one_hop(upstream: Upst
         b"X-b: 3",
         b"Proxy-Authorization: kept",
         b"X-Utf: \xc3\xa4",
+        b"X-Latin: \xe4",
         b"Content-Length: 2",
         b"X-Forwarded-For: 10.0.0.1, 127.0.0.1",
         b"X-Forwarded-Proto: http",

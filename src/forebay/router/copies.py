@@ -38,6 +38,10 @@ class Copy:
             return
         if self.whole:
             self.whole = False
+            fits = max(min(self._limit - self.size, self._budget.left), 0)
+            self._chunks.append(chunk[:fits])
+            self.size += fits
+            self._budget.left -= fits
             if self._budget.left >= TAIL:
                 self._budget.left -= TAIL
                 self.size += TAIL

@@ -19,6 +19,7 @@ from yarl import URL
 
 from .. import metrics
 from ..settings import RouterSettings
+from . import plain_bytes
 from .exchange import Exchange
 from .faults import note
 from .forward import end_to_end, for_upstream, upgrading
@@ -65,6 +66,7 @@ class Proxy:
         settings: RouterSettings,
     ) -> None:
         head = settings.head_kib * 2**10
+        plain_bytes.use()
         self._origin, self._watch = str(upstream.origin()), watch
         self._host = "" if settings.host == "client" else upstream.raw_authority.rpartition("@")[2]
         self._answer, self._most = settings.answer, settings.requests

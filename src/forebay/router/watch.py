@@ -20,12 +20,15 @@ class Watch:
     def begin(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange | None:
         """Look at a request and its answer; None if it is none of GraphQL's.  Never raises."""
         try:
-            path, _, query = target.partition("?")
-            if path.rstrip("/") not in self._paths:
-                return None
-            exchange = Exchange(self.recording, self._budget, self.look)
-            exchange.begin(method, query, headers)
-            return exchange
+            return self._begin(method, target, headers)
         except Exception as exc:
             note("watch", exc)
             return None
+
+    def _begin(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange | None:
+        path, _, query = target.partition("?")
+        if path.rstrip("/") not in self._paths:
+            return None
+        exchange = Exchange(self.recording, self._budget, self.look)
+        exchange.begin(method, query, headers)
+        return exchange
