@@ -152,4 +152,4 @@ def test_the_first_pair_of_headers_that_names_a_client_counts() -> None:
     headers = {"apollographql-client-name": "b", "apollographql-client-version": "2", "graphql-client-version": "1"}
     assert client_of(headers.get) == ("b", "2")
     assert client_of({"x-graphql-client-name": "c"}.get) == ("c", "")
-    assert client_of({}.get) == ("", "")
+    assert client_of(dict[str, str]().get) == ("", "")
