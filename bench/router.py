@@ -62,7 +62,12 @@ def run() -> Iterator[Result]:
     against = "the bare proxy"
     ratio = statistics.median(b[0] / a[0] for a, b in rounds)
     yield at_least(0.8, "router/cpu", ratio, "× its requests per CPU second", against)
-    yield at_least(0.8, "router/rate", statistics.median(a[1] / b[1] for a, b in rounds), "× its rate", against)
+    yield Result(
+        "router/rate",
+        statistics.median(a[1] / b[1] for a, b in rounds),
+        "× its rate",
+        f"{against}; others' work is in it",
+    )
     yield Result("router/each", statistics.median(a[0] for a, _ in rounds) * 1e6, "µs CPU a request", "")
     yield Result("router/bare", statistics.median(b[0] for _, b in rounds) * 1e6, "µs CPU a request", "")
 

@@ -277,6 +277,39 @@ def test_an_upstream_that_hangs_up_or_is_silent_is_a_502_or_504(tmp_path: Path) 
         silent.set()
 
 
+def test_an_answer_that_comes_before_the_request_is_whole_is_passed_on(tmp_path: Path) -> None:
+    answered = Event()
+
+    def serve(connection: socket.socket) -> None:
+        raw.read_head(connection)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        answered.wait(10)
+
+    with raw.upstream(serve) as port, routed(port, folder=tmp_path) as router, raw.connect(router.port) as client:
+        client.sendall(HEAD + b"Content-Length: 1000000\r\n\r\nbegun")
+        head, body = raw.read_head(client)
+        assert (head.split(b"\r\n")[0], body) == (b"HTTP/1.1 413 Too Large", b"big")
+        answered.set()
+
+
+def test_sockets_that_never_end_are_cut_when_the_time_to_drain_is_over(tmp_path: Path) -> None:
+    def serve(connection: socket.socket) -> None:
+        raw.read_head(connection)
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\n" + upgrade)
+        connection.recv(1)
+
+    upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+    with raw.upstream(serve) as port:
+        with routed(port, folder=tmp_path, drain=0.1) as router:
+            client = raw.connect(router.port)
+            client.sendall(upgrade)
+            raw.read_head(client)
+        assert client.recv(1) == b""
+        client.close()
+        assert router.said.startswith("stopped; 1 answers were cut off")
+
+
 def test_an_answer_that_breaks_off_breaks_off_at_the_client(tmp_path: Path) -> None:
     def serve(connection: socket.socket) -> None:
         raw.read_request(connection)

@@ -39,21 +39,20 @@ def for_upstream(raw: Raw, client: str | None, scheme: str, host: str) -> CIMult
 
 def end_to_end(raw: Raw) -> CIMultiDict[str]:
     """Without what concerns one hop alone."""
+    names = [name.lower() for name, _ in raw]
     dropped = ONE_HOP
-    kept = []
-    for name, value in raw:
-        lower = name.lower()
-        if lower == b"connection":
-            dropped |= {each.strip().lower() for each in value.split(b",")}
-        elif lower == b"transfer-encoding":
-            dropped |= {b"content-length"}
-        else:
-            kept.append((lower, name, value))
-    return CIMultiDict((_text(name), _text(value)) for lower, name, value in kept if lower not in dropped)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    if b"connection" in names:
+        named = b",".join(value for lower, (_, value) in zip(names, raw, strict=True) if lower == b"connection")
+        dropped |= {each.strip().lower() for each in named.split(b",")}
+    if b"transfer-encoding" in names:
+        dropped |= {b"content-length"}
+    return CIMultiDict(
+        [
+            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+            for lower, (name, value) in zip(names, raw, strict=True)
+            if lower not in dropped
+        ]
+    )
 
 
 def upgrading(headers: Mapping[str, str]) -> bool:

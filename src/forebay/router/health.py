@@ -24,6 +24,7 @@ def health(proxy: Proxy, reports: Reports) -> web.Application:
 
     async def told(_: web.Request) -> web.Response:
         status = reports.status()
+        metrics.ROUTER_IN_FLIGHT.set(proxy.in_flight)
         metrics.ROUTER_PENDING.set(status["pending"] + status["held"])
         for reason, requests in status["lost"].items():
             metrics.ROUTER_LOST.labels(reason).set(requests)

@@ -36,13 +36,12 @@ class Request(web.BaseRequest):
     """A request whose answer has the headers that it is given, and no more."""
 
     bare: web.StreamResponse | None = None
-    given: frozenset[str] = frozenset()
+    absent: tuple[str, ...] = ()
 
     async def _prepare_hook(self, resp: web.StreamResponse) -> None:
         if resp is self.bare:
-            for name in ("Content-Type", "Server"):
-                if name not in self.given:
-                    resp.headers.popall(name, None)
+            for name in self.absent:
+                resp.headers.popall(name, None)
 
 
 class Refused(Exception):
@@ -89,7 +88,6 @@ class Proxy:
         assert isinstance(request, Request)
         exchange: Exchange | None = None
         self.in_flight += 1
-        metrics.ROUTER_IN_FLIGHT.set(self.in_flight)
         try:
             target = _target(request)
             exchange = self._watch.begin(request.method, target, request.headers)
@@ -116,7 +114,6 @@ class Proxy:
             if exchange:
                 exchange.end()
             self.in_flight -= 1
-            metrics.ROUTER_IN_FLIGHT.set(self.in_flight)
 
     async def _pass(self, request: Request, target: str, exchange: Exchange | None) -> web.StreamResponse:
         body = _Body(request, exchange)
@@ -170,7 +167,7 @@ class Proxy:
         self, request: Request, answer: ClientResponse, exchange: Exchange | None
     ) -> web.StreamResponse:
         headers = end_to_end(answer.raw_headers)
-        request.given = frozenset(name.title() for name in headers)
+        request.absent = tuple(name for name in ("Content-Type", "Server") if name not in headers)
         content = answer.content
         if content.is_eof() and request.method != "HEAD":  # all of it came with the head
             whole = content.read_nowait()
@@ -250,7 +247,8 @@ def _refuse(refusal: Refused, exchange: Exchange | None) -> web.Response:
     metrics.ROUTER_REFUSED.labels(refusal.reason).inc()
     error = {"message": f"forebay router: {refusal}", "extensions": {"code": refusal.reason.upper()}}
     body = json.dumps({"errors": [error]}).encode()
-    response = web.Response(status=refusal.status, body=body, content_type="application/json")
+    headers = {"Content-Type": "application/json", "Server": "forebay-router"}
+    response = web.Response(status=refusal.status, body=body, headers=headers)
     if exchange:
         exchange.head(refusal.status, response.headers)
         exchange.answer(body)

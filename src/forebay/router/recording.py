@@ -42,15 +42,17 @@ class Recording:
         metrics.ROUTER_COUNTED.inc(len(asked))
         now = time.time()
         for one, outcome in zip(asked, outcomes, strict=True):
+            source = self._source(one, outcome)
+            goes_on = source is not None and source.lstrip().startswith("subscription")
             self._reports.record(
                 Request(
-                    self._source(one, outcome),
+                    source,
                     one.operation_name,
                     one.variables,
                     *client,
                     status,
                     outcome.errors,
-                    seconds,
+                    None if goes_on else seconds,  # how long somebody listened is no duration
                     now,
                     weight // len(asked) + 500,
                 )
