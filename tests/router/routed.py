@@ -67,6 +67,8 @@ class Routed:
 
     def _reported(self) -> FakeCollector:
         self.settled()
+        while self.reports.status()["held"]:  # the schema comes by itself
+            sleep(0.005)
         for reporter in self.reports._reporters():
             assert reporter.flush(10)
         return self.collector

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.router.copies import Budget
 from forebay.router.frames import Frames
 
 
@@ -51,10 +52,12 @@ def test_any_messages_are_read_however_they_are_cut(
             data += frame(0 if number else 1, part, mask, fin, compressed and not number)
             data += frame(9, b"ping", mask)  # control frames stand between fragments
     got: list[bytes | None] = []
-    frames = Frames(got.append, 2**20, compressed)
+    budget = Budget(2**20)
+    frames = Frames(got.append, 2**20, budget, compressed)
     for piece in cut(data, pieces):
         frames.feed(piece)
     assert got == sent
+    assert budget.left == 2**20
 
 
 def test_what_is_longer_than_is_looked_at_is_passed_over_in_bounded_memory() -> None:
@@ -62,12 +65,25 @@ def test_what_is_longer_than_is_looked_at_is_passed_over_in_bounded_memory() -> 
     bomb = (deflating.compress(b"x" * 50_000_000) + deflating.flush(zlib.Z_SYNC_FLUSH))[:-4]
     after = (deflating.compress(b"after") + deflating.flush(zlib.Z_SYNC_FLUSH))[:-4]
     got: list[bytes | None] = []
-    frames = Frames(got.append, 1_000, True)
+    budget = Budget(10_000)
+    frames = Frames(got.append, 1_000, budget, True)
     frames.feed(frame(1, bomb, compressed=True) + frame(1, b"y" * 2_000) + frame(1, after, compressed=True))
     assert got == [None, None, b"after"]
+
+
+def test_what_the_budget_has_no_room_for_is_passed_over_and_what_was_kept_is_given_back() -> None:
+    got: list[bytes | None] = []
+    budget = Budget(100)
+    one, other = (Frames(got.append, 1_000, budget, False) for _ in range(2))
+    one.feed(frame(1, b"x" * 80, fin=False))
+    other.feed(frame(1, b"y" * 80))
+    one.drop()
+    other.feed(frame(1, b"z" * 80))
+    assert got == [None, b"z" * 80]
+    assert budget.left == 100
 
 
 @pytest.mark.parametrize("first", [0xC1, 0xA1, 0x91])
 def test_an_extension_that_is_not_known_can_not_be_read(first: int) -> None:
     with pytest.raises(ValueError):
-        Frames(lambda _: None, 1_000, False).feed(bytes([first, 1]) + b"x")
+        Frames(lambda _: None, 1_000, Budget(1_000), False).feed(bytes([first, 1]) + b"x")

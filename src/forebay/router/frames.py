@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .copies import Budget
+
 Message = Callable[[bytes | None], None]
 """Called with each message, text or not; with None for one that is longer than what is looked at."""
 
@@ -26,16 +28,24 @@ class _Head(NamedTuple):
 
 
 class Frames:
-    """`feed` in any pieces; `message` is called for each message that is complete."""
+    """`feed` in any pieces; `message` is called for each message that is complete; `drop` in the end.
 
-    def __init__(self, message: Message, limit: int, compression: bool) -> None:
-        self._message, self._limit, self._compression = message, limit, compression
+    At most `limit` bytes of a message are kept, and what the budget of all copies has left.
+    """
+
+    def __init__(self, message: Message, limit: int, budget: Budget, compression: bool) -> None:
+        self._message, self._limit, self._budget, self._compression = message, limit, budget, compression
         self._waiting = b""  # the beginning of a frame's head
         self._head: _Head | None = None
         self._passed = 0  # bytes of the frame's payload
         self._text = bytearray()
         self._too_long = self._compressed = False
-        self._inflating = zlib.decompressobj(wbits=-15)
+        self._inflating = zlib.decompressobj(wbits=-15) if compression else None
+
+    def drop(self) -> None:
+        """Forget the message that has begun."""
+        self._budget.left += len(self._text)
+        self._text.clear()
 
     def feed(self, data: bytes) -> None:
         data, at = self._waiting + data, 0
@@ -77,15 +87,15 @@ class Frames:
     def _finish(self) -> None:
         if self._compressed:
             self._inflate(b"\x00\x00\xff\xff")
-            if self._inflating.eof:
-                self._inflating = zlib.decompressobj(wbits=-15)
         text, too_long = bytes(self._text), self._too_long
-        self._text.clear()
+        self.drop()
         self._too_long = False
         self._message(None if too_long else text)
 
     def _inflate(self, piece: bytes) -> None:
         """All of it, since later messages may refer to it, but in bounded pieces."""
+        if self._inflating is None or self._inflating.eof:  # whoever compresses may end its stream at any message
+            self._inflating = zlib.decompressobj(wbits=-15)
         try:
             while piece:
                 self._keep(self._inflating.decompress(piece, _PIECE))
@@ -94,11 +104,12 @@ class Frames:
             raise ValueError(str(exc)) from None
 
     def _keep(self, piece: bytes) -> None:
-        if len(self._text) + len(piece) > self._limit:
+        if len(self._text) + len(piece) > self._limit or len(piece) > self._budget.left:
             self._too_long = True
-            self._text.clear()
+            self.drop()
         if not self._too_long:
             self._text += piece
+            self._budget.left -= len(piece)
 
 
 def _head(data: bytes, at: int) -> _Head | None:

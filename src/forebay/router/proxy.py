@@ -120,7 +120,7 @@ class Proxy:
         answer = await self._ask(request, target, body)
         try:
             if answer.status == 101:
-                return await tunnel(request, answer, self._watch.recording, self._watch.look)
+                return await tunnel(request, answer, self._watch.recording, self._watch.look, self._watch.budget)
             _STATUS[min(max(answer.status // 100, 1), 5)].inc()
             if exchange:
                 exchange.head(answer.status, answer.headers)

@@ -7,17 +7,18 @@ passed on, and the other is closed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 
 from aiohttp import ClientResponse, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDict
 
 from .. import metrics
 from .conversation import PROTOCOLS, Conversation
-from .faults import note, quietly
+from .copies import Budget
+from .faults import note
 from .forward import end_to_end
 from .frames import Frames
 from .recording import Recording
@@ -26,7 +27,7 @@ Look = Callable[[bytes], None]
 
 
 async def tunnel(
-    request: web.BaseRequest, accepted: ClientResponse, recording: Recording, limit: int
+    request: web.BaseRequest, accepted: ClientResponse, recording: Recording, limit: int, budget: Budget
 ) -> web.StreamResponse:
     """Let an accepted WebSocket through until it ends.  `accepted` is the upstream's 101."""
     assert accepted.connection is not None
@@ -40,15 +41,25 @@ async def tunnel(
     metrics.ROUTER_WEBSOCKETS.labels(protocol if protocol in PROTOCOLS else "other").inc()
     conversation = Conversation(recording, request.headers) if protocol in PROTOCOLS else None
     ended = asyncio.Event()
+    compression = "permessage-deflate" in accepted.headers.get("Sec-WebSocket-Extensions", "")
+    sides: list[Frames] = []
+    looks: tuple[Look, Look] = (_nothing, _nothing)
+    if conversation is not None:
+        takers = (conversation.from_client, conversation.from_server)
+        sides = [Frames(take, limit, budget, compression) for take in takers]
+        # What is asked once the client can't be read any more can't be counted; that something is missing can be told.
+        blind = partial(recording.count_unread, "frames", [], ("", ""), 200, None)
+        looks = _until_it_fails(sides[0].feed, blind), _until_it_fails(sides[1].feed, conversation.end)
     try:
         await response.prepare(request)
-        looks = _looks(conversation, recording, accepted.headers, limit)
         _join(upstream, request.protocol, looks[1], ended)
         _join(request.protocol, upstream, looks[0], ended)
         await ended.wait()
     finally:
         if conversation is not None:
             conversation.end()
+        for side in sides:
+            side.drop()
         accepted.close()
         if request.transport is not None:
             request.transport.close()  # once what is written has gone out
@@ -96,24 +107,6 @@ def _join(side: BaseProtocol, other: BaseProtocol, look: Look, ended: asyncio.Ev
         side.set_parser(pipe, pipe)  # type: ignore[attr-defined]
 
 
-def _looks(
-    conversation: Conversation | None, recording: Recording, headers: Mapping[str, str], limit: int
-) -> tuple[Look, Look]:
-    """What looks at the client's bytes, and what at the server's."""
-    if conversation is None:
-        return _nothing, _nothing
-    extensions = CIMultiDict(headers).get("Sec-WebSocket-Extensions", "")
-    compression = "permessage-deflate" in extensions
-
-    def blind() -> None:
-        # What is asked from here on can't be counted; that something is missing can be told.
-        recording.count_unread("frames", [], ("", ""), 200, None)
-
-    from_client = Frames(conversation.from_client, limit, compression)
-    from_server = Frames(conversation.from_server, limit, compression)
-    return _until_it_fails(from_client.feed, blind), _until_it_fails(from_server.feed, conversation.end)
-
-
 def _until_it_fails(feed: Look, failed: Callable[[], None]) -> Look:
     blind = False
 
@@ -126,7 +119,10 @@ def _until_it_fails(feed: Look, failed: Callable[[], None]) -> Look:
         except Exception as exc:
             blind = True
             note("frames", exc)
-            quietly(failed)()
+            try:
+                failed()
+            except Exception as again:
+                note("frames", again)
 
     return look
 

@@ -15,7 +15,7 @@ class Watch:
 
     def __init__(self, recording: Recording, paths: Iterable[str], look: int, budget: Budget) -> None:
         self.recording, self.look = recording, look
-        self._paths, self._budget = frozenset(path.rstrip("/") for path in paths), budget
+        self._paths, self.budget = frozenset(path.rstrip("/") for path in paths), budget
 
     def begin(self, method: str, target: str, headers: Mapping[str, str]) -> Exchange | None:
         """Look at a request and its answer; None if it is none of GraphQL's.  Never raises."""
@@ -29,6 +29,6 @@ class Watch:
         path, _, query = target.partition("?")
         if path.rstrip("/") not in self._paths:
             return None
-        exchange = Exchange(self.recording, self._budget, self.look)
+        exchange = Exchange(self.recording, self.budget, self.look)
         exchange.begin(method, query, headers)
         return exchange
