@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import socket
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import brotli
 import httpx
 import pytest
+import zstandard
 from router import raw
 from router.routed import Routed, routed
 
@@ -250,17 +252,11 @@ def test_trusted_documents_are_read_from_a_file(tmp_path: Path, manifest: bool) 
         assert router.usage() == {("", "", "A", False): 1}
 
 
-def zstandard(data: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.compress(data)
-
-
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "br": brotli.compress,
-    "zstd": zstandard,
-    "deflate": __import__("zlib").compress,
+    "zstd": zstandard.compress,
+    "deflate": zlib.compress,
 }
 
 
