@@ -41,6 +41,28 @@ DEAD_LETTERS = Gauge("forebay_loader_dead_letters", "Records put aside since thi
 LOST_RECORDS = Gauge("forebay_loader_lost_records", "Records that retention took before this loader came to them")
 FAILING = Gauge("forebay_loader_failing", "1 while this loader's latest attempt has failed")
 
+ROUTED = Counter("forebay_router_answers", "Answers passed on by a router, by class of status", ["status"])
+ROUTER_REFUSED = Counter("forebay_router_refused", "Requests that a router answered by itself, by reason", ["reason"])
+ROUTER_CUT = Counter("forebay_router_cut", "Answers that ended before their end, by who went away", ["by"])
+ROUTER_IN_FLIGHT = Gauge("forebay_router_in_flight", "Requests and WebSockets that a router has open")
+ROUTER_WEBSOCKETS = Counter(
+    "forebay_router_websockets", "WebSockets that a router let through, by sub-protocol", ["protocol"]
+)
+ROUTER_COUNTED = Counter("forebay_router_requests", "GraphQL requests that a router counted")
+ROUTER_UNANALYSED = Counter(
+    "forebay_router_unanalysed", "Of those, the ones whose document could not be analysed, by reason", ["reason"]
+)
+ROUTER_UNREAD = Counter(
+    "forebay_router_unread_answers", "Answers in which no errors could be looked for, by reason", ["reason"]
+)
+ROUTER_FAULTS = Counter(
+    "forebay_router_faults", "Faults in looking at what passes, by step; traffic flows on", ["step"]
+)
+ROUTER_SCHEMA = Gauge("forebay_router_schema_known", "1 if a router knows the schema, else 0")
+ROUTER_SCHEMA_FAILED = Counter("forebay_router_schema_failed", "Attempts to read the schema that failed")
+ROUTER_PENDING = Gauge("forebay_router_pending", "GraphQL requests counted that no collector has acknowledged yet")
+ROUTER_LOST = Gauge("forebay_router_lost", "GraphQL requests that were given up, by reason; reports say so", ["reason"])
+
 
 def table() -> str:
     """Every metric as rows of a Markdown table: name, labels, meaning."""

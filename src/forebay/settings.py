@@ -98,7 +98,33 @@ class StoreSettings:
     reach: float = setting(900.0, "s", "how long after it was first sent an insert may be repeated, and is recognised")
 
 
-STAGES = (CollectorSettings, SpillSettings, LoaderSettings, JournalSettings, KafkaSettings, StoreSettings)
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """What a router passes on, how long it waits, and how much of what passes it looks at."""
+
+    upstream: str = setting("", "URL", "the GraphQL endpoint behind the router; its path is the one that is counted")
+    schema: str = setting("", "path", "the schema in SDL, or a supergraph; none: the upstream's introspection")
+    documents: str = setting("", "path", "trusted documents by their identifiers, as JSON")
+    paths: str = setting("", "/path,…", "more paths whose requests are counted")
+    host: str = setting("upstream", "", "whose name the upstream sees as Host", ("upstream", "client"))
+    connect: float = setting(5.0, "s", "until a connection to the upstream must stand; else 502")
+    answer: float = setting(60.0, "s", "until the upstream must begin to answer; else 504")
+    keep_alive: float = setting(4.0, "s", "how long idle connections are kept; less than the upstream keeps them")
+    requests: int = setting(5_000, "requests", "in flight at a time, WebSockets too; more are refused with 503")
+    head_kib: int = setting(64, "KiB", "longest request line or header; longer ones are refused with 400")
+    look_kib: int = setting(1024, "KiB", "of each request, answer and message that is looked at; all of it passes")
+    budget_mib: int = setting(64, "MiB", "all that is being looked at at a time")
+    documents_mib: int = setting(16, "MiB", "persisted documents that are remembered")
+    drain: float = setting(20.0, "s", "for what is in flight when the router is stopped; then it is cut off")
+    refresh: float = setting(300.0, "s", "between two looks whether the schema has changed")
+    hold: float = setting(30.0, "s", "that requests are held for want of the schema; later ones are not analysed")
+    headers: str = setting("{}", "JSON", "headers of the introspection, such as `authorization`", secret=True)
+
+
+STAGES = (
+    *(CollectorSettings, SpillSettings, LoaderSettings, JournalSettings, KafkaSettings, StoreSettings),
+    RouterSettings,
+)
 
 
 def table() -> str:

@@ -275,11 +275,6 @@ def test_what_cannot_be_parsed_or_chosen_is_invalid_and_stores_no_text(source: s
     assert operation.shape({"a": 1}).entries == ()
 
 
-def test_an_empty_document_is_one_that_is_not_known_and_keeps_its_name_for_unknown() -> None:
-    operation = Extractor(SCHEMAS["library"]).operation("", "A")
-    assert (operation.name, operation.invalid, operation.coverage) == ("A", False, frozenset())
-
-
 def test_an_unknown_or_ambiguous_operation_name_is_invalid() -> None:
     extractor = Extractor(SCHEMAS["library"])
     two = "query A { me { name } } query B { me { name } }"

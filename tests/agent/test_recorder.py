@@ -66,6 +66,17 @@ def test_a_request_counts_in_the_minute_in_which_it_was_made_however_late_it_is_
     assert [key[0] for key in recorder.take(10).tallies] == [1_000_000, 1_000_001]
 
 
+def test_a_request_whose_document_is_not_known_counts_at_once_and_covers_nothing() -> None:
+    recorder = make()
+    for _ in range(2):
+        recorder.record(None, "A", {"a": 1}, "web", "1", 200, False, 0.01, NOW)
+    taken = recorder.take(10)
+    [(key, (requests, _, durations))] = taken.tallies.items()
+    assert (key[0], key[3:], requests, sum(durations.values())) == (1_000_000, ("web", "1", 200), 2, 2)
+    assert (taken.shapes[key[2]].name, taken.shapes[key[2]].coverage) == ("A", [])
+    assert recorder.counts().recorded == 2
+
+
 def test_what_does_not_parse_counts_as_an_invalid_operation_without_a_name() -> None:
     recorder = make()
     record(recorder, "query {", errors=True)

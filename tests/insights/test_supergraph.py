@@ -6,11 +6,11 @@ import pytest
 from graphql import parse
 from world import World
 
+from forebay.core.supergraph import subgraphs
 from forebay.insights.answers import ElementUse
 from forebay.insights.mistakes import BadSchema
 from forebay.insights.published import build, coordinates
 from forebay.insights.schema_changes import changes
-from forebay.insights.supergraph import subgraphs
 
 SUPERGRAPH = """
 schema

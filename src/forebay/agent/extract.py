@@ -96,10 +96,7 @@ class Extractor:
 
         `validated`: the host has found the document valid on this schema, by all rules of the specification,
         and is believed: validation costs far more than the rest.  What can't be followed is not analysed.
-        An empty document is one that the host's agent could not see.
         """
-        if not source:
-            return Operation(name=(operation_name or "")[:MAX_NAME], coverage=_NOT_ANALYSED)
         if len(source) > MAX_DOCUMENT:
             return Operation(coverage=_NOT_ANALYSED)
         try:

@@ -107,7 +107,7 @@ class Recorder:
 
     def record(
         self,
-        source: str,
+        source: str | None,
         operation_name: str | None,
         variables: Mapping[str, Any] | None,
         client: str,
@@ -121,12 +121,17 @@ class Recorder:
     ) -> None:
         """Count one request; never raises.
 
-        `now` is in seconds since the epoch, `seconds` None where a duration means nothing; `validated` and
-        `executed` as in Reporter.record.
+        `source` is None where the document is not known, as of a persisted one: such a request covers
+        nothing.  `now` is in seconds since the epoch, `seconds` None where a duration means nothing;
+        `validated` and `executed` as in Reporter.record.
         """
         try:
             minute = int(now // 60)
             duration = None if seconds is None else bucket(seconds)
+            if source is None:
+                blank = not_analysed(operation_name or "")
+                self._add(blank, minute, client, client_version, status, errors, duration, executed)
+                return
             variants = self._operations.get((source, operation_name))
             shape = None if variants is None else self._find(variants, operation_name, variables, minute)
             if shape is None:

@@ -37,8 +37,8 @@ class Reporter:
 
     `url` and `token` default to FOREBAY_URL and FOREBAY_TOKEN.  Without them the reporter is
     disabled: it says so once, and does nothing.  `sdl` gives the text under which the schema
-    is known, where it is not `print_schema`'s; like the schema's analysis it is called for in
-    the background.  `interval` is in seconds between reports.
+    is known, where it is not `print_schema`'s ("" if nobody knows it); like the schema's analysis
+    it is called for in the background.  `interval` is in seconds between reports.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Reporter:
 
     def record(
         self,
-        source: str,
+        source: str | None,
         operation_name: str | None = None,
         variables: Mapping[str, Any] | None = None,
         *,
@@ -92,7 +92,8 @@ class Reporter:
         specification, which is not repeated then, for every request of that document; `executed`, execution
         began, so that a document that is not valid counts as not analysed, whatever errors its answer has.
 
-        An empty `source` is a document that is not known: the request counts, under its name as not analysed.
+        `source` is None where the document is not known, as of a persisted one: the request counts, under its
+        name as not analysed.
         """
         if self._send is None or self._closed:
             return
@@ -171,7 +172,7 @@ class Reporter:
         """The schema as it is sent; one that can't be printed is unknown, and its traffic counts nevertheless."""
         try:
             text = sdl()
-            return SchemaColumns(id=content_hash(text.encode()), sdl=text)
+            return SchemaColumns(id=content_hash(text.encode()) if text else "", sdl=text)
         except Exception as exc:
             self.faults.note("schema", exc)
             return SchemaColumns(id="", sdl="")

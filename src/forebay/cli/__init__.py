@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from ..errors import ForebayError
-from . import ask, check, dead_letters, demo, explain, fleet, rebuild, serve, tokens, topics
+from . import ask, check, dead_letters, demo, explain, fleet, rebuild, router, serve, tokens, topics
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,7 @@ for command in (
     check.check,
     explain.explain,
     *fleet.COMMANDS,
+    router.router,
     rebuild.rebuild,
 ):
     app.command()(command)

@@ -55,6 +55,9 @@ for a year; others: `forebay token create --org … --graph …`).
                            schema = strawberry.Schema(Query, extensions=[Forebay()])
                            (Ariadne, Graphene, FastAPI, Flask, Django, aiohttp, others: docs/agents)
 
+  Any other server         export FOREBAY_URL=… FOREBAY_TOKEN=…      # as above
+                           forebay router --upstream http://127.0.0.1:4000/graphql
+
   Cosmo router             export GRAPHQL_METRICS_ENABLED=true
                            export GRAPHQL_METRICS_COLLECTOR_ENDPOINT={url}
                            export GRAPH_API_TOKEN={token}

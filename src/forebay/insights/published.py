@@ -28,8 +28,8 @@ from graphql.validation.specified_rules import specified_sdl_rules
 from graphql.validation.validate import validate_sdl
 
 from ..core.coordinate import Kind, argument, field
+from ..core.supergraph import Subgraphs, api_schema, subgraphs
 from .mistakes import BadSchema
-from .supergraph import Subgraphs, api_schema, subgraphs
 
 
 class Element(NamedTuple):

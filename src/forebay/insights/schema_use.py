@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from ..core.coordinate import Kind
 from ..core.shape import Coverage
+from ..core.supergraph import Subgraphs
 from .answers import About, ElementUse, TypeUse, Verdict
 from .published import Element, Published, kind_of, types_of
-from .supergraph import Subgraphs
 
 _SEEN_BY = {
     Kind.TYPE: Coverage.FIELDS,

@@ -5,17 +5,11 @@ Said once, for all integrations; each takes a function of its own in place of `c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-Client = tuple[str, str]
-"""(name, version); "" where unknown."""
-
-HEADERS: Final = (
-    ("graphql-client-name", "graphql-client-version"),
-    ("apollographql-client-name", "apollographql-client-version"),
-    ("x-graphql-client-name", "x-graphql-client-version"),
-)
+from .. import client_headers
+from ..client_headers import Client
 
 
 def client_of(context: Any) -> Client:
@@ -28,15 +22,7 @@ def client_of(context: Any) -> Client:
     headers = getattr(request, "headers", None)
     if headers is None and isinstance(request, Mapping):
         headers = _of_asgi(request["headers"]) if "headers" in request else _Environment(request)
-    return ("", "") if headers is None else named_in(headers.get)
-
-
-def named_in(header: Callable[[str], str | None]) -> Client:
-    """The first pair of headers that names a client."""
-    for name, version in HEADERS:
-        if client := header(name):
-            return client, header(version) or ""
-    return "", ""
+    return ("", "") if headers is None else client_headers.client_of(headers.get)
 
 
 def _of_asgi(headers: Any) -> Mapping[str, str]:

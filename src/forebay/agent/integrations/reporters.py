@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from graphql import GraphQLSchema
 
+from ..client_headers import Client
 from ..faults import Faults
 from ..reporter import Reporter
-from .clients import Client, client_of
+from .clients import client_of
 
 MOST_SCHEMAS: Final = 64
 """A host that makes a schema for each request would have threads for each; it has to keep its schemas."""
@@ -60,11 +61,11 @@ class Reporters:
         status: int = 200,
         executed: bool = False,
     ) -> None:
-        """Count one request, as Reporter.record does; never raises."""
+        """Count one request, as Reporter.record does; an empty `source` is one that was not seen.  Never raises."""
         try:
             client, client_version = self._client_of(context)
             self._reporter(schema).record(
-                source,
+                source or None,
                 operation_name,
                 variables,
                 client=client,

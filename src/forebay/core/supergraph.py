@@ -28,7 +28,7 @@ from graphql import (
     visit,
 )
 
-from ..core.coordinate import field
+from .coordinate import field
 
 _MACHINERY = ("join__", "link__", "core__")
 _DIRECTIVES = ("link", "core", "inaccessible")

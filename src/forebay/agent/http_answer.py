@@ -1,0 +1,117 @@
+"""Whether an answer had errors: read from its JSON, its events, or its parts.  Pure.
+
+A body that is whole is read exactly.  Of one that is not, its beginning and its end are enough,
+unless the list of errors is longer than what is kept of the end: in an answer `errors` stands
+before or after `data`, and a match at the end must close the answer's own braces.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+STREAMS: Final = ("text/event-stream", "multipart/mixed")
+"""Media types of answers that come in pieces: incremental delivery and subscriptions."""
+
+_FIRST = re.compile(rb'^\s*\{\s*"errors"\s*:\s*\[\s*[^\s\]]')
+_LAST = re.compile(rb',\s*("errors"\s*:\s*\[)')
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+
+
+class Outcome(NamedTuple):
+    """`unknown_document`: the server does not have the persisted document, so it executed nothing."""
+
+    errors: bool = False
+    unknown_document: bool = False
+
+
+class _Answer(msgspec.Struct):
+    errors: Any = None
+    payload: Any = None
+    incremental: Any = None
+    completed: Any = None
+
+
+_ONE_OR_MORE = msgspec.json.Decoder(_Answer | list[_Answer])
+
+
+def kind_of(content_type: str) -> str:
+    """The media type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def outcomes(content_type: str, head: bytes, tail: bytes | None = None) -> list[Outcome]:
+    """One for each answer of a batch, else one; none if this is no GraphQL answer.
+
+    `head` is the whole body, unless `tail` is given: the end of a body that was not kept whole.
+    """
+    kind = kind_of(content_type)
+    if kind == "text/event-stream":
+        return [_of_pieces(_events(head))]
+    if kind == "multipart/mixed":
+        return [_of_pieces(_BLANK_LINE.split(head)[1:])]
+    if not kind.endswith("json"):
+        return []
+    if tail is not None:
+        return [Outcome(errors=bool(_FIRST.match(head)) or _closes(tail))]
+    try:
+        answer = _ONE_OR_MORE.decode(head)
+    except (ValueError, RecursionError):
+        return []
+    return [_of(each) for each in answer] if isinstance(answer, list) else [_of(answer)]
+
+
+def outcome_of_errors(errors: object) -> Outcome:
+    """Of an answer's `errors`."""
+    if not isinstance(errors, list) or not errors:
+        return Outcome()
+    return Outcome(True, any(map(_says_unknown, errors)))
+
+
+def _of(answer: _Answer) -> Outcome:
+    outcome = outcome_of_errors(answer.errors)
+    inner = [answer.payload]
+    for more in (answer.incremental, answer.completed):
+        inner += more if isinstance(more, list) else []
+    nested = any(isinstance(each, dict) and each.get("errors") for each in inner)
+    return outcome._replace(errors=True) if nested else outcome
+
+
+def _of_pieces(pieces: list[bytes]) -> Outcome:
+    found = Outcome()
+    for piece in pieces:
+        # A part of a multipart answer is followed by its boundary, which is no JSON.
+        text = piece.partition(b"\r\n--")[0]
+        for outcome in outcomes("application/json", text) if b'"errors"' in text else ():
+            found = Outcome(found.errors or outcome.errors, found.unknown_document or outcome.unknown_document)
+    return found
+
+
+def _events(text: bytes) -> list[bytes]:
+    """The data of each event."""
+    return [
+        b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
+        for event in _BLANK_LINE.split(text)
+    ]
+
+
+def _closes(tail: bytes) -> bool:
+    """Does the answer end with a list of errors, and what may stand after it?"""
+    for found in _LAST.finditer(tail):
+        try:
+            end = _ONE_OR_MORE.decode(b"{" + tail[found.start(1) :])
+        except (ValueError, RecursionError):  # it was deeper in the data
+            continue
+        if isinstance(end, _Answer) and end.errors:
+            return True
+    return False
+
+
+def _says_unknown(error: object) -> bool:
+    if not isinstance(error, dict):
+        return False
+    extensions = error.get("extensions")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    return code == "PERSISTED_QUERY_NOT_FOUND" or error.get("message") == "PersistedQueryNotFound"

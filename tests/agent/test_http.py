@@ -1,0 +1,155 @@
+"""GraphQL requests are read out of HTTP requests, errors out of answers, and clients out of headers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.agent.client_headers import client_of
+from forebay.agent.http_answer import Outcome, outcomes
+from forebay.agent.http_request import Asked, Unreadable, in_body, in_query
+
+JSON = "application/json; charset=utf-8"
+DIGEST = "ab" * 32
+
+
+def body(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [
+        ({"query": "{ a }"}, Asked("{ a }")),
+        ({"query": "{ a }", "operationName": "A", "variables": {"b": 1}}, Asked("{ a }", "A", {"b": 1})),
+        ({"query": "{ a }", "operationName": 5, "variables": [1]}, Asked("{ a }")),
+        ({"extensions": {"persistedQuery": {"sha256Hash": DIGEST.upper()}}}, Asked(None, None, None, DIGEST, True)),
+        (
+            {"query": "{ a }", "extensions": {"persistedQuery": {"sha256Hash": DIGEST}}},
+            Asked("{ a }", None, None, DIGEST, True),
+        ),
+        ({"documentId": "d", "operationName": "A"}, Asked(None, "A", None, "d")),
+        ({"id": 7}, Asked(None, None, None, "7")),
+        ({"doc_id": "d", "query": ""}, Asked(None, None, None, "d")),
+    ],
+)
+def test_one_request_of_a_json_body(content: object, asked: Asked) -> None:
+    assert in_body(JSON, body(content)) == [asked]
+    assert in_body(JSON, body([content, content])) == [asked, asked]
+    assert in_body("", body(content)) == [asked]
+
+
+@pytest.mark.parametrize("content", [{}, [], 5, None, {"query": 5}, {"extensions": []}, {"query": ""}])
+def test_json_that_names_no_document_asks_nothing(content: object) -> None:
+    assert in_body(JSON, body(content)) == []
+
+
+def test_a_query_string_asks_once() -> None:
+    said = {"query": "{ a }", "variables": '{"b": 1}', "operationName": "A", "extensions": "{}"}
+    assert in_query(urlencode(said)) == [Asked("{ a }", "A", {"b": 1})]
+    hashed = {"extensions": body({"persistedQuery": {"version": 1, "sha256Hash": DIGEST}})}
+    assert in_query(urlencode(hashed)) == [Asked(None, None, None, DIGEST, True)]
+    assert in_query("query=%7Ba%7D&variables=no") == [Asked("{a}")]
+    assert in_query("") == in_query("a=b") == []
+
+
+def test_forms_and_plain_documents_are_read() -> None:
+    assert in_body("application/graphql", b"{ a }") == [Asked("{ a }")]
+    assert in_body("application/x-www-form-urlencoded", b"query=%7Ba%7D") == [Asked("{a}")]
+
+
+def test_an_upload_is_read_from_its_beginning() -> None:
+    operations = body([{"query": "mutation A { a }"}, {"query": "mutation B { b }"}]).decode()
+    parts = (
+        f'--x y\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{operations}\r\n'
+        '--x y\r\nContent-Disposition: form-data; name="map"\r\n\r\n{}\r\n'
+        '--x y\r\nContent-Disposition: form-data; name="0"; filename="a"\r\n\r\n'
+    ).encode()
+    kind = 'multipart/form-data; boundary="x y"'
+    expected = [Asked("mutation A { a }"), Asked("mutation B { b }")]
+    assert in_body(kind, parts + b"half a file, and no end") == expected
+    assert in_body(kind, parts + b"a file\r\n--x y--\r\n") == expected
+    with pytest.raises(Unreadable):
+        in_body(kind, parts[:60])
+
+
+def test_what_a_server_may_read_and_a_strict_parser_does_not_is_read() -> None:
+    assert in_body(JSON, b'{"query": "{ a }", "variables": {"b": NaN, "c": "\\ud800"}}')[0].source == "{ a }"
+    assert in_body(JSON, '{"query": "{ a }"}'.encode("utf-16")) == [Asked("{ a }")]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b"\xff", body([{"query": "{ a }"}] * 1_001)])
+def test_what_can_not_be_read_is_said_so(text: bytes) -> None:
+    with pytest.raises(Unreadable):
+        in_body(JSON, text)
+
+
+@given(st.binary(max_size=200), st.sampled_from([JSON, "", "multipart/form-data; boundary=a", "application/graphql"]))
+def test_no_bytes_make_it_fail_otherwise(text: bytes, kind: str) -> None:
+    try:
+        in_body(kind, text)
+    except Unreadable:
+        return
+
+
+ERRORS: list[Any] = [{"message": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"data": {"errors": [1]}}, [Outcome()]),
+        ({"data": {"a": 1}, "errors": []}, [Outcome()]),
+        ({"data": {"a": 1}, "errors": ERRORS}, [Outcome(True)]),
+        ([{"data": {}}, {"errors": ERRORS}], [Outcome(), Outcome(True)]),
+        ({"errors": [{"message": "PersistedQueryNotFound"}]}, [Outcome(True, True)]),
+        ({"errors": [{"message": "y", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}]}, [Outcome(True, True)]),
+        ({"data": {}, "incremental": [{"errors": ERRORS}]}, [Outcome(True)]),
+    ],
+)
+def test_errors_of_an_answer(answer: object, expected: list[Outcome]) -> None:
+    for kind in (JSON, "application/graphql-response+json"):
+        assert outcomes(kind, body(answer)) == expected
+
+
+@pytest.mark.parametrize("errors", [False, True])
+def test_errors_of_events_and_parts(errors: bool) -> None:
+    last = {"payload": {"data": {"a": 2}, **({"errors": ERRORS} if errors else {})}}
+    events = b'event: next\ndata: {"data": {"a": "\\"errors\\""}}\n\nevent: next\r\ndata: %s\n\nevent: complete\n\n'
+    assert outcomes("text/event-stream", events % body(last["payload"])) == [Outcome(errors)]
+    parts = b'--a\r\nContent-Type: application/json\r\n\r\n{"data": {}, "hasNext": true}\r\n'
+    parts += b"--a\r\nContent-Type: application/json\r\n\r\n%s\r\n--a--\r\n" % body(last)
+    assert outcomes('multipart/mixed; boundary="a"', parts) == [Outcome(errors)]
+
+
+@pytest.mark.parametrize(
+    ("end", "errors"),
+    [
+        (b'"}, "errors": [{"message": "x"}]}', True),
+        (b'"}, "errors": [{"message": "x, \\"errors\\": []"}], "extensions": {"a": [1]}}\n', True),
+        (b'"}, "errors": []}', False),
+        (b'", "errors": [{"message": "x"}]}}', False),
+        (b', \\"errors\\": [1]}"}}', False),
+    ],
+)
+def test_errors_at_the_end_of_an_answer_that_was_not_kept_whole(end: bytes, errors: bool) -> None:
+    whole = b'{"data": {"a": "' + b"x" * 1_000 + end
+    json.loads(whole)
+    assert outcomes(JSON, whole[:100], whole[-200:]) == [Outcome(errors)]
+
+
+def test_errors_at_the_beginning_of_an_answer_that_was_not_kept_whole() -> None:
+    assert outcomes(JSON, b' {"errors": [ {"message": "x', b"") == [Outcome(True)]
+    assert outcomes(JSON, b'{"errors": [], "data": ', b"") == [Outcome(False)]
+
+
+def test_the_first_pair_of_headers_that_names_a_client_counts() -> None:
+    headers = {"apollographql-client-name": "b", "apollographql-client-version": "2", "graphql-client-version": "1"}
+    assert client_of(headers.get) == ("b", "2")
+    assert client_of({"x-graphql-client-name": "c"}.get) == ("c", "")
+    assert client_of(dict[str, str]().get) == ("", "")
