@@ -17,6 +17,7 @@ from kafka.broker import Broker
 from polling import Follower
 
 from forebay.errors import RejectRecord, RetryLater
+from forebay.journal import kafka_consumer
 from forebay.journal.kafka import KafkaJournal
 from forebay.journal.port import Commit, Message, Partition
 
@@ -183,7 +184,10 @@ def test_after_a_fatal_error_another_producer_goes_on(broker: Broker, open_journ
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
-def test_a_commit_waits_for_its_broker_to_come_back(broker: Broker, open_journal: Open, protocol: str) -> None:
+def test_a_commit_waits_for_its_broker_to_come_back(
+    broker: Broker, open_journal: Open, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "COORDINATOR_WITHIN", 60.0)  # a slow machine is no broker that stays away
     topic = broker.topic()
     journal = open_journal(topic, protocol=protocol)
     follower = Follower(journal.consumer(topic, [topic]))
