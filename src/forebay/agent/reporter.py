@@ -98,6 +98,7 @@ class Reporter:
         if self._send is None or self._closed:
             return
         try:
+            self._start()  # before it is counted, or who flushes at this moment would find nothing to wait for
             self._recorder.record(
                 source,
                 operation_name,
@@ -111,12 +112,8 @@ class Reporter:
                 validated,
                 executed,
             )
-            if not self._running:
-                self._analyst.start()
-                self._courier.start()
-                self._running = True
         except Exception as exc:
-            self.faults.note("start", exc)
+            self.faults.note("record", exc)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what was recorded before is acknowledged; False if that took longer than `timeout` seconds."""
@@ -164,6 +161,16 @@ class Reporter:
         except Exception as exc:
             self.faults.note("status", exc)
             return {"enabled": True, "faults": dict(self.faults.counts)}
+
+    def _start(self) -> None:
+        """The threads, with the first request; what waits for them stays where it is, should they fail to start."""
+        if not self._running:
+            try:
+                self._analyst.start()
+                self._courier.start()
+                self._running = True
+            except Exception as exc:
+                self.faults.note("start", exc)
 
     def _analyse(self) -> None:
         self._recorder.analyse()
