@@ -33,8 +33,6 @@ def retention(world: World, chance: random.Random) -> Gone:
         time.sleep(chance.uniform(1, 2))
         for partition in answered(lambda: world.journal.partitions(TALLIES)):
             first, end = unloaded(world, partition)
-            if first == 0:
-                continue  # who has loaded nothing of it yet begins where the log does
             below = chance.randint(first, end)
             gone |= reports(world, partition, first, below)
             if below > first:

@@ -147,12 +147,14 @@ def overtaken(journal: SqliteJournal, org: str, below: int) -> None:
 
 
 @pytest.mark.parametrize("step", [None, "loader.gathered", "loader.declared", "loader.prepared", "loader.inserted"])
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "never begun"])
 def test_what_retention_took_unread_is_counted_exactly_once_and_the_rest_is_loaded(
-    store: Store, tmp_path: Path, step: str | None
+    store: Store, tmp_path: Path, step: str | None, begun: bool
 ) -> None:
-    org = f"overtaken-{step}"
+    org = f"overtaken-{step}-{begun}"
     journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
-    journal.commit(GROUP, Partition(TALLIES, 0), 0, to_metadata(journal.topic_id(TALLIES), None, 0, WORD))
+    if begun:
+        journal.commit(GROUP, Partition(TALLIES, 0), 0, to_metadata(journal.topic_id(TALLIES), None, 0, WORD))
     overtaken(journal, org, below=4)
     if step:
         with killed_at(step):

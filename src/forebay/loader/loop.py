@@ -170,7 +170,7 @@ class Loader:
         if committed:
             start, declared = committed.offset, from_metadata(committed.metadata, assigned.topic_id, held.origin.epoch)
         else:  # never loaded, or the commit has vanished: then the ledger knows
-            start = self._store.loaded(held.origin) or low
+            start = self._store.loaded(held.origin)
         if start < low:  # retention was faster; what was declared may be in the store all the same
             start, declared = max(start, self._store.loaded(held.origin)), None
         if start > high:
@@ -182,7 +182,7 @@ class Loader:
                 raise Stop(f"the store is ahead of {topic}[{number}]: it has offset {state.last}, committed is {start}")
             seen[key] = from_text(state.after if state.last < start else state.before)
         held.assigned, held.next, held.declared, held.seen = None, start, declared, seen
-        held.confirmed = declared is None and start == (committed.offset if committed else low)
+        held.confirmed = declared is None and start == (committed.offset if committed else 0)
         held.lost = Range(start, low) if start < low else None
         held.buffer = [record for record in held.buffer if record.offset >= start]
         held.size = sum(len(record.value) for record in held.buffer)
