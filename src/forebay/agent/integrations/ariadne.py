@@ -24,7 +24,7 @@ from typing import Any
 from graphql import DocumentNode, GraphQLSchema
 
 from . import missing
-from .over_http import UNKNOWN, UNREADABLE
+from .over_http import NOTHING_EXECUTED
 from .reporters import Reporters
 
 try:
@@ -68,7 +68,7 @@ class Forebay(Reporters):
     def _note(self, context: Any, document: DocumentNode, data: Any) -> None:
         try:
             self.hooked = True
-            source = document.loc.source.body if document.loc else data.get("query") or ""
+            source = document.loc.source.body if document.loc else data.get("query") or None
             asked = source, data.get("operationName"), data.get("variables")
             recording = _running.get()
             if recording is not None:
@@ -80,7 +80,7 @@ class Forebay(Reporters):
 
     def record(
         self,
-        asked: tuple[str, str | None, Any] | None,
+        asked: tuple[str | None, str | None, Any] | None,
         context: Any,
         errors: bool,
         seconds: float | None,
@@ -90,7 +90,7 @@ class Forebay(Reporters):
         try:
             if asked is None and not self.hooked:
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
-            nothing = UNREADABLE if errors and self.hooked else UNKNOWN, None, None
+            nothing = NOTHING_EXECUTED if errors and self.hooked else None, None, None
             source, operation_name, variables = asked or nothing
             outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed}
             self.count(self._schema, source, operation_name, variables, context, **outcome)
@@ -104,7 +104,7 @@ class _Recording(Extension):
     def __init__(self, forebay: Forebay) -> None:
         self._forebay, self._began = forebay, perf_counter()
         self._errors = self._executed = False
-        self.asked: tuple[str, str | None, Any] | None = None
+        self.asked: tuple[str | None, str | None, Any] | None = None
 
     def request_started(self, context: Any) -> None:
         _running.set(self)
