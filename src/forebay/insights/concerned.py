@@ -13,6 +13,7 @@ from ..core.coordinate import Entry, Kind, State
 from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
 from ..store.port import Store
 from . import queries
+from .about import lesser_coverages
 from .answers import Scope
 from .place_changes import Change
 from .seen import Seen
@@ -29,9 +30,8 @@ class Concerned:
     def __init__(self, store: Store, scope: Scope, window: Window, compared: Comparison) -> None:
         self._store = store
         self._compared = compared
-        self._parameters = queries.parameters(scope, window, full=len(FULL_COVERAGE))
-        lesser = store.query(queries.COVERAGES, self._parameters)
-        self._coverages = {FULL_COVERAGE, *(frozenset(map(Coverage, row["coverage"])) for row in lesser)}
+        self._parameters = queries.parameters(scope, window)
+        self._coverages = {FULL_COVERAGE, *lesser_coverages(store, scope, window)}
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
     def latest(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
