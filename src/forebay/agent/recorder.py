@@ -155,11 +155,18 @@ class Recorder:
         except Exception as exc:
             self._miss(exc)
 
-    def lose(self, reason: str, requests: int) -> None:
-        """Count recorded requests as lost; the next report says so."""
+    def lose(self, reason: str, requests: int, recorded: int = 0) -> None:
+        """Count requests as lost; the next report says so.  `recorded`: so many of them were not recorded before."""
         with self._adding:
+            self._recorded += recorded
             self._lost[reason] += requests
             self._ever_lost[reason] += requests
+
+    def take_over(self, requests: int, lost: Mapping[str, int]) -> None:
+        """Count as recorded what another process left in a report."""
+        with self._adding:
+            self._recorded += requests + sum(lost.values())
+            self._ever_lost.update(lost)
 
     def analyse(self) -> None:
         """Count what waits, learning what is new; make the tallies coarser where they outgrew their bound."""
@@ -187,6 +194,12 @@ class Recorder:
             tallies, shapes = self._tallies, self._shapes
             self._tallies, self._shapes, self._shape_bytes, self._level = {}, {}, 0, 0
             return Taken(tallies, shapes, lost, more=False)
+
+    def copy(self) -> tuple[Tallies, dict[str, ShapeColumns], dict[str, int]]:
+        """All that `take` would hand over, which stays here."""
+        with self._adding:
+            tallies = {key: (count[0], count[1], dict(count[2])) for key, count in self._tallies.items()}
+            return tallies, dict(self._shapes), dict(self._lost)
 
     def give_back(self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int]) -> None:
         """Return what was taken but not reported; it merges with what came since.  Changes `tallies`."""
@@ -296,9 +309,7 @@ class Recorder:
     def _miss(self, exc: Exception, first_seen: int = 1) -> None:
         """A request that could not be counted is lost, and its loss is counted."""
         self._faults.note("record", exc)
-        with self._adding:
-            self._recorded += first_seen
-        self.lose("agent_error", 1)
+        self.lose("agent_error", 1, recorded=first_seen)
 
     def _keep_shapes(self, shapes: Mapping[str, ShapeColumns]) -> None:
         self._shapes = {key[2]: shapes[key[2]] for key in self._tallies}
