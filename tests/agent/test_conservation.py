@@ -86,12 +86,13 @@ class Life:
         self.recorder.record(source, None, variables, f"c{client}", str(client), 200, False, 0.1, client * 60)
         self.recorded += 1
 
-    def die(self) -> None:
+    def die(self, file: Path | None = None) -> None:
         """By SIGKILL: what the disk does not have is gone."""
+        file = file or (self.spool._path if self.spool else None)
         held = self.pending()
         unsealed = held - self.untaken(self.exporter._reports)
-        if self.spool is not None and self.spool._path is not None:
-            held -= self.untaken(_read(self.spool._path.read_bytes()))
+        if self.spool is not None and file is not None:
+            held -= self.untaken(_read(file.read_bytes()))
             self.spool.forget()
         assert held >= 0
         assert self.spool is None or self.full or held <= unsealed
@@ -101,11 +102,12 @@ class Life:
     def leave(self) -> None:
         """At the end of a process: nothing is gone, unless the disk was full."""
         if self.spool is not None:
+            file = self.spool._path
             if self.exporter.leave(1):
                 self.begin()
             else:
                 assert self.full
-                self.die()
+                self.die(file)
 
     def pending(self) -> int:
         """Requests, and losses of which nobody was told."""

@@ -89,6 +89,24 @@ def test_what_is_open_when_a_reporter_is_closed_is_sent_by_the_next_one_with_its
     assert files(tmp_path) == []
 
 
+def test_a_reporter_that_was_closed_while_it_was_sending_leaves_one_file(
+    collector: FakeCollector, tmp_path: Path
+) -> None:
+    collector.faults.append("hang")
+    one = reporter(collector.url, tmp_path)
+    one.record("query A { a }")
+    deadline = time.monotonic() + 10
+    while not collector.bodies and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not one.close(0)
+    [path] = files(tmp_path)
+    collector.over.set()  # the attempt fails, and what follows it in the background must not write
+    while not one.status()["faults"] and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.1)
+    assert files(tmp_path) == [path]
+
+
 def test_nothing_stays_on_disk_of_what_was_acknowledged(collector: FakeCollector, tmp_path: Path) -> None:
     one = reporter(collector.url, tmp_path)
     one.record("query A { a }")

@@ -161,8 +161,8 @@ class Exporter:
         if self._spool is None or not self._guard.acquire(timeout=patience):
             return False
         try:
+            saved = not self._left and self._save()
             self._left = True
-            saved = self._save()
             self._spool.forget()
             return saved
         finally:
@@ -292,7 +292,7 @@ class Exporter:
         return True
 
     def _hold(self, open_too: bool) -> None:
-        if self._spool is None:
+        if self._spool is None or self._left:
             return
         behind = self._open_reports() if open_too else []
         reports = [*self._reports, *behind]
