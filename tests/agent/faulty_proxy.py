@@ -35,6 +35,7 @@ class Proxy:
         self.port = port  # the collector's
         self.fault = ""
         self.seen: Counter[tuple[str, int]] = Counter()  # fault → status that was answered, 0 if none
+        self.bodies: list[tuple[float, bytes]] = []  # when they came
         self.url = ""
 
     def meets(self, fault: str, times: int = 1) -> None:
@@ -64,6 +65,7 @@ def faulty_proxy(port: int) -> Iterator[Proxy]:
             body = self.rfile.read(length // 2 if fault == "half" else length)
             if fault == "half":
                 return self.hang_up(fault)
+            proxy.bodies.append((time.time(), body))
             if fault == "garbage":
                 self.wfile.write(b"\x16\x03\x01 this is something else\r\n\r\n")
                 return self.hang_up(fault)

@@ -54,13 +54,12 @@ def main() -> None:
             for name, host in hosts.items():
                 said = host.end()
                 same = counted(pipeline, name) == host.ledger.clients()
-                grown = (most[name] - before[name][0]) / 2**20
-                print(f"{name}: {host.ledger.total():,} requests, the ledgers {'agree' if same else 'DIFFER'};")
-                print(
-                    f"  grown by {grown:.1f} MiB, {used[name] / seconds:.1%} of a core, {disk if name == 'spool' else 0:,} bytes on disk; {said}"
-                )
+                grown = f"{(most[name] - before[name][0]) / 2**20:.1f} MiB"
+                print(f"{name}: {host.ledger.total():,} requests, the ledgers {'agree' if same else 'DIFFER'}; {said}")
+                print(f"  during the outage: memory grew by {grown}, {used[name] / seconds:.1%} of a core")
                 assert same
                 assert said["pending"] == 0
+            print(f"most on disk: {disk:,} bytes")
         assert pipeline.stop() == 0
 
 
