@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, Final, NamedTuple
 
 from ..core.histogram import bucket
@@ -29,6 +29,7 @@ OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
+LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
 COARSEST: Final = 3  # 1: no client versions; 2: no clients; 3: no operations
 
 
@@ -101,7 +102,7 @@ class Recorder:
         self._level = 0
         self._lost: Counter[str] = Counter()  # not reported yet
         self._ever_lost: Counter[str] = Counter()
-        self._adding = Lock()  # guards every count; held for moments
+        self._adding = RLock()  # guards every count; held for moments; a signal may come meanwhile
         self._working = Lock()  # one thread at a time analyses, coarsens or takes
         self._recorded = 0
 
@@ -247,6 +248,7 @@ class Recorder:
     def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
         """The tally of a key that has none, as coarse as memory demands."""
         minute, schema_version, _, client, client_version, status = key
+        minute = min(max(minute, 0), LAST_MINUTE)
         if not 0 <= status <= 999:
             status = 0
         memory = self._memory()
