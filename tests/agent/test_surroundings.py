@@ -8,12 +8,11 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import pytest
@@ -69,7 +68,7 @@ reporter.record("query Last { a }")  # the end of the process sends it
 """
     collector.faults.append("hang")  # an attempt that takes its time
     patched = "from gevent import monkey; monkey.patch_all()\nimport gevent\n"
-    Thread(target=lambda: (time.sleep(0.7), collector.over.set())).start()
+    Timer(0.7, collector.over.set).start()
     run(program, collector.url, patched)
     assert {name: count for (_, _, name, _), count in collector.usage().items()} == {
         **dict.fromkeys("ABCD", 50),
