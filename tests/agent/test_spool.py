@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import signal
@@ -105,6 +106,21 @@ def test_a_reporter_that_was_closed_while_it_was_sending_leaves_one_file(
         time.sleep(0.005)
     time.sleep(0.1)
     assert files(tmp_path) == [path]
+
+
+def test_no_value_of_a_variable_or_literal_is_on_disk_and_neither_is_the_token(tmp_path: Path) -> None:
+    schema = build_schema("type Query { user(id: ID, role: Role): Int } enum Role { ADMIN }")
+    one = Reporter(schema, NOWHERE, "t0ken", interval=0.05, spool=tmp_path, bounds=QUICK)
+    for variables in ({"id": "hunter2"}, {"role": "hunter2"}, {"hunter2": {"x": "hunter2"}}):
+        one.record("query S($id: ID, $role: Role) { user(id: $id, role: $role) }", "S", variables, errors=True)
+        one.record('query { user(id: "hunter2") }')
+        one.record('query { user(id: "hunter2") { hunter', None, variables)
+    one.close(0.3)
+    [path] = files(tmp_path)
+    assert not any(secret in str(path).encode() + path.read_bytes() for secret in (b"hunter2", b"t0ken"))
+    for report in Spool(path.parent, 10**9).adopt():
+        assert report.requests == 9
+        assert not any(secret in gzip.decompress(report.body) for secret in (b"hunter2", b"t0ken"))
 
 
 def test_nothing_stays_on_disk_of_what_was_acknowledged(collector: FakeCollector, tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ OVERFLOW: Final = not_analysed("overflow")
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
 LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
-COARSEST: Final = 3  # 1: no client versions; 2: no clients; 3: no operations
+GIVEN_UP: Final = ("client versions", "clients", "operations")
+"""What each level of coarseness gives up, besides those before it."""
+COARSEST: Final = len(GIVEN_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Counts(NamedTuple):
     recorded: int
     waiting: int  # neither taken nor lost; those that are being analysed at this moment are left out
     lost: dict[str, int]  # by reason
+    coarsened: dict[str, int]  # by what was given up; they count all the same
 
 
 class Recorder:
@@ -102,6 +105,7 @@ class Recorder:
         self._level = 0
         self._lost: Counter[str] = Counter()  # not reported yet
         self._ever_lost: Counter[str] = Counter()
+        self._coarsened: Counter[str] = Counter()
         self._adding = RLock()  # guards every count; held for moments; a signal may come meanwhile
         self._working = Lock()  # one thread at a time analyses, coarsens or takes
         self._recorded = 0
@@ -213,7 +217,7 @@ class Recorder:
         """What was recorded so far, and what became of it; never waits for an analysis under way."""
         with self._adding:
             waiting = sum(requests for requests, _, _ in self._tallies.values())
-            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost))
+            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost), dict(+self._coarsened))
 
     def _add(
         self,
@@ -247,15 +251,18 @@ class Recorder:
 
     def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
         """The tally of a key that has none, as coarse as memory demands."""
-        minute, schema_version, _, client, client_version, status = key
+        minute, schema_version, shape_id, client, client_version, status = key
         minute = min(max(minute, 0), LAST_MINUTE)
         if not 0 <= status <= 999:
             status = 0
         memory = self._memory()
         level = COARSEST if memory > 2 * self._limits.memory else self._level
+        fine = (minute, schema_version, shape_id, storable(client), storable(client_version), status)
+        for up_to in range(1, level + 1):
+            self._coarsened[GIVEN_UP[up_to - 1]] += _coarser(fine, up_to) != _coarser(fine, up_to - 1)
         if level == COARSEST:
             shape = OVERFLOW
-        key = _coarser((minute, schema_version, shape.id, storable(client), storable(client_version), status), level)
+        key = _coarser(fine, level)
         held = self._tallies.get(key)
         if held is not None:
             return key, held
@@ -333,6 +340,8 @@ class Recorder:
             self._level += 1
             level, tallies, self._tallies = self._level, self._tallies, {}
             shapes, self._shapes = self._shapes, {}
+            changed = (count[0] for key, count in tallies.items() if _coarser(key, level) != key)
+            self._coarsened[GIVEN_UP[level - 1]] += sum(changed)
         coarser = fold({}, ((_coarser(key, level), count) for key, count in tallies.items()))
         self.give_back(coarser, {OVERFLOW.id: OVERFLOW} if level == COARSEST else shapes, {})
 

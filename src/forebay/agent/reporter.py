@@ -182,6 +182,7 @@ class Reporter:
                 "acknowledged": acknowledged,
                 "pending": max(counts.recorded - acknowledged - sum(counts.lost.values()), 0),
                 "lost": counts.lost,
+                "coarsened": counts.coarsened,
                 "faults": dict(self.faults.counts),
             }
         except Exception as exc:
