@@ -307,12 +307,12 @@ class Exporter:
     def _open_reports(self) -> list[Sealed]:
         """The open tallies as they would be sealed next, if nothing were to come."""
         self._recorder.analyse()
-        tallies, shapes, lost = self._recorder.copy()
         reports: list[Sealed] = []
-        while tallies or lost:
-            report, tallies = self._packed(tallies, shapes, lost, self._sequence + len(reports) + 1)
-            reports.append(report)
-            lost = {}
+        for tallies, shapes, lost in self._recorder.copies(self._bounds.tallies):
+            while tallies or lost:
+                report, tallies = self._packed(tallies, shapes, lost, self._sequence + len(reports) + 1)
+                reports.append(report)
+                lost = {}
         return reports
 
     def _adopt(self) -> list[Sealed]:

@@ -12,7 +12,7 @@ clients, operations).  Whatever happens here, the sum of requests stays exact.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock, RLock
@@ -200,11 +200,23 @@ class Recorder:
             self._tallies, self._shapes, self._shape_bytes, self._level = {}, {}, 0, 0
             return Taken(tallies, shapes, lost, more=False)
 
-    def copy(self) -> tuple[Tallies, dict[str, ShapeColumns], dict[str, int]]:
-        """All that `take` would hand over, which stays here."""
-        with self._adding:
-            tallies = {key: (count[0], count[1], dict(count[2])) for key, count in self._tallies.items()}
-            return tallies, dict(self._shapes), dict(self._lost)
+    def copies(self, limit: int) -> Iterator[tuple[Tallies, dict[str, ShapeColumns], dict[str, int]]]:
+        """All that `take` would hand over, which stays here: the losses with the first part of `limit` tallies.
+
+        Requests count meanwhile.  What is copied holds each at most once.
+        """
+        with self._working:
+            start = 0
+            while True:
+                with self._adding:
+                    part = islice(self._tallies.items(), start, start + limit)
+                    tallies = {key: (held[0], held[1], dict(held[2])) for key, held in part}
+                    shapes = {key[2]: self._shapes[key[2]] for key in tallies}
+                    lost = {} if start else dict(self._lost)
+                if not tallies and not lost:
+                    return
+                yield tallies, shapes, lost
+                start += limit
 
     def give_back(self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int]) -> None:
         """Return what was taken but not reported; it merges with what came since.  Changes `tallies`."""
