@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken import broken
 from fake_collector import FakeCollector, fake_collector
 from graphql import build_schema
 
@@ -23,6 +24,7 @@ from forebay.agent.exporter import Bounds
 from forebay.agent.reporter import Reporter
 from forebay.agent.sealed import Sealed, seal
 from forebay.agent.spool import Spool, folder_of
+from forebay.agent.worker import Worker
 from forebay.core import wire
 from forebay.core.record import columns_of
 from forebay.errors import RejectRecord
@@ -277,6 +279,21 @@ def test_a_directory_that_cannot_be_used_costs_a_fault_and_no_count(collector: F
     assert one.close()
     assert collector.requests() == 1
     assert one.status()["faults"]["spool"] > 0
+
+
+@pytest.mark.parametrize("step", ["hold", "adopt", "drop", "_fitting"])
+def test_a_spool_that_is_broken_in_whatever_way_holds_up_no_report(
+    collector: FakeCollector, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "after_fault", 0.05)
+    with broken((Spool, step)) as reached:
+        one = reporter(collector.url, tmp_path)
+        for _ in range(3):
+            one.record("query A { a }")
+            assert one.flush()
+    assert reached
+    assert collector.requests() == 3
+    assert one.close()
 
 
 def test_a_full_disk_costs_faults_and_no_count_and_what_was_saved_before_is_never_sent_twice(

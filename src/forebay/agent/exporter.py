@@ -319,6 +319,7 @@ class Exporter:
         """What a dead process left in the spool, a file at a time."""
         if self._spool is None or not self._spool.empty or time.monotonic() < self._adopt_due:
             return []
+        self._adopt_due = time.monotonic() + ADOPT_EVERY
         reports: list[Sealed] = []
         try:
             reports = self._spool.adopt()
@@ -327,12 +328,12 @@ class Exporter:
         except RejectRecord as exc:
             self._faults.note(exc.reason, str(exc))
             self._recorder.lose("spool", 1, recorded=1)  # how many they were, nobody knows
-        if not reports:
-            self._adopt_due = time.monotonic() + ADOPT_EVERY
-            return []
+            self._adopt_due = 0.0
         for report in reports:
             self._recorder.take_over(report.requests, report.lost)
-        self._more = True  # own ones
+        if reports:
+            self._adopt_due = 0.0  # there may be more files
+            self._more = True  # and own requests
         return reports
 
     def _drop(self) -> None:
