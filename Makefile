@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is installed by the targets themselves.
-.PHONY: install demo test check judge peers bench faults browser kafka graphene frameworks lock proto clean
+.PHONY: install demo test check judge peers bench faults outage browser kafka graphene frameworks lock proto clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,6 +41,11 @@ bench: install
 # ARGS: --seed N, --number N, --only TEXT, --brokers 1|3, --list
 faults: install kafka
 	PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
+
+# The agent through a long outage of its collector, with and without a spool.
+SECONDS ?= 600
+outage: install
+	PYTHONPATH=tests:tests/agent:. $(BIN)/python -m outage $(SECONDS)
 
 # Chromium for the page's tests: the one that is there, else the system's package.
 browser:

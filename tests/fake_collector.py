@@ -93,7 +93,8 @@ def fake_collector() -> Iterator[FakeCollector]:
             status, headers = (fault, {}) if isinstance(fault, int) else fault
             if status == 200:
                 collector.take(body)
-            answer = json.dumps({"interval": collector.interval} if collector.interval else {}).encode()
+            said: dict[str, Any] = {"accepted": True} if status == 200 else {"code": "a reason"}
+            answer = json.dumps(said | ({"interval": collector.interval} if collector.interval else {})).encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(answer))}.items():
                 self.send_header(name, value)

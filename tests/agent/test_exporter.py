@@ -15,14 +15,12 @@ from typing import Any
 import pytest
 from fake_collector import FakeCollector, decoded, fake_collector
 from graphql import GraphQLSchema, build_schema, print_schema
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from forebay.agent.exporter import Bounds, Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.post import Answer
-from forebay.agent.recorder import Limits, Recorder
+from forebay.agent.recorder import Recorder
 from forebay.agent.reporter import Reporter
 from forebay.core import wire
 from forebay.core.record import SchemaColumns
@@ -55,6 +53,14 @@ def reporter(collector: FakeCollector) -> Iterator[Reporter]:
 def sent(collector: FakeCollector) -> list[wire.Push]:
     """Each attempt, decoded."""
     return [decoded(body) for body in collector.bodies]
+
+
+def assert_numbered(taken: dict[tuple[str, int], wire.Push]) -> None:
+    """No agent left a gap, or used a number twice."""
+    numbers: dict[str, list[int]] = {}
+    for agent, sequence in taken:
+        numbers.setdefault(agent, []).append(sequence)
+    assert all(sorted(held) == list(range(1, len(held) + 1)) for held in numbers.values())
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -142,7 +148,7 @@ def test_retry_after_is_waited_for(collector: FakeCollector, reporter: Reporter)
     assert len(collector.bodies) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 404, 405, 415, 422])
 def test_what_is_refused_for_good_is_counted_as_lost_in_the_next_report(
     collector: FakeCollector, reporter: Reporter, status: int
 ) -> None:
@@ -157,6 +163,99 @@ def test_what_is_refused_for_good_is_counted_as_lost_in_the_next_report(
     assert reporter.status()["lost"] == dict(collector.lost())
     assert all(push.sequence == number for number, push in enumerate(collector.pushes.values(), start=1))
     assert {shape.name for shape in collector.shapes.values()} <= {"Q"}
+
+
+@pytest.mark.parametrize("answer", [200, 202, 404, 400])
+def test_what_somebody_else_answers_in_a_collectors_place_is_no_answer(answer: int) -> None:
+    """As a proxy does whose service is just being replaced."""
+    answers = [Answer(answer, genuine=False)] * 5
+    taken: list[bytes] = []
+
+    def send(body: bytes, timeout: float) -> Answer:
+        taken.append(body)
+        return answers.pop() if answers else Answer(200)
+
+    recorder = Recorder(extractor, Faults())
+    exporter = Exporter(recorder, send, columns, Faults())
+    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    for _ in range(6):
+        exporter.step()
+    assert len(set(taken)) == 1
+    assert (exporter.acknowledged, recorder.counts().lost) == (1, {})
+
+
+def test_a_refusal_that_is_no_collectors_is_believed_in_the_end() -> None:
+    recorder = Recorder(extractor, Faults())
+    refusal = Answer(404, genuine=False)
+    exporter = Exporter(recorder, lambda *_: refusal, columns, Faults(), bounds=Bounds(patience=3))
+    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    for _ in range(2):
+        exporter.step()
+    assert recorder.counts().lost == {}
+    exporter.step()
+    assert recorder.counts().lost == {"rejected": 1}
+
+
+@pytest.mark.parametrize("genuine", [True, False])
+def test_what_is_too_large_is_cut_until_it_is_taken(genuine: bool) -> None:
+    taken: dict[tuple[str, int], wire.Push] = {}
+
+    def send(body: bytes, timeout: float) -> Answer:
+        push = decoded(body)
+        if len(push.minute) > 3:
+            return Answer(413, genuine=genuine)
+        taken[push.agent, push.sequence] = push
+        return Answer(200)
+
+    recorder = Recorder(extractor, Faults())
+    exporter = Exporter(recorder, send, columns, Faults())
+    for number in range(50):
+        recorder.record(QUERY, None, None, "", str(number), 200, False, None, 0)
+    while exporter.acknowledged < 50:
+        exporter.step()
+    assert sum(sum(push.requests) for push in taken.values()) == 50
+    assert recorder.counts().lost == {}
+    assert_numbered(taken)
+
+
+def test_a_single_tally_is_cut_from_the_schema_that_makes_it_too_large() -> None:
+    taken: list[wire.Push] = []
+
+    def send(body: bytes, timeout: float) -> Answer:
+        push = decoded(body)
+        if push.schemas:
+            return Answer(413)
+        taken.append(push)
+        return Answer(200)
+
+    recorder = Recorder(extractor, Faults())
+    exporter = Exporter(recorder, send, columns, Faults())
+    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    for _ in range(4):
+        exporter.step()
+    assert [push.requests for push in taken] == [[1]]
+    assert recorder.counts().lost == {}
+
+
+def test_what_may_have_been_taken_is_not_cut_and_never_counts_twice() -> None:
+    answers = iter([None, Answer(413, genuine=False), Answer(413, genuine=False), Answer(200)])
+    bodies: list[bytes] = []
+
+    def send(body: bytes, timeout: float) -> Answer:
+        bodies.append(body)
+        answer = next(answers)
+        if answer is None:
+            raise RetryLater("cut")
+        return answer
+
+    recorder = Recorder(extractor, Faults())
+    exporter = Exporter(recorder, send, columns, Faults())
+    for number in range(4):
+        recorder.record(QUERY, None, None, "", str(number), 200, False, None, 0)
+    for _ in range(4):
+        exporter.step()
+    assert len(set(bodies)) == 1
+    assert exporter.acknowledged == 4
 
 
 def test_a_collector_can_widen_the_interval_but_never_narrow_it() -> None:
@@ -281,62 +380,3 @@ def test_a_forked_child_reports_its_own_requests_only(collector: FakeCollector) 
     assert reporter.close()
     assert collector.usage() == {("parent", "", "Q", False): 3, ("child", "", "Q", False): 1}
     assert len({agent for agent, _ in collector.pushes}) == 2
-
-
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("record"), st.integers(0, 5), st.integers(0, 3)),
-        st.sampled_from([("analyse",), ("coarsen",)]),
-        st.tuples(st.just("step"), st.sampled_from(["ack", "reject", "retry", "cut", "cut-after"])),
-    ),
-    max_size=60,
-)
-
-
-@settings(deadline=None, max_examples=150)
-@given(steps, st.integers(1, 5), st.integers(1, 4000))
-def test_however_steps_interleave_every_request_is_acknowledged_pending_or_lost(
-    steps: list[tuple[Any, ...]], tallies: int, memory: int
-) -> None:
-    taken: dict[tuple[str, int], wire.Push] = {}
-    answer = ["ack"]
-
-    def send(body: bytes, timeout: float) -> Answer:
-        push = decoded(body)
-        if answer[0] in ("ack", "cut-after"):
-            assert taken.setdefault((push.agent, push.sequence), push) == push
-        if answer[0].startswith("cut"):
-            raise RetryLater("cut")
-        return Answer({"ack": 200, "reject": 400, "retry": 503}[answer[0]])
-
-    recorder = Recorder(extractor, Faults(), limits=Limits(queued=3, memory=memory, variants=2, operations=2))
-    exporter = Exporter(recorder, send, columns, Faults(), bounds=Bounds(tallies=tallies, body=2_000))
-    recorded = 0
-    for name, *arguments in [*steps, *[("step", "ack")] * 100]:
-        if name == "record":
-            operation, client = arguments
-            source = f"query Q{operation}($id: ID) {{ user(id: $id) {{ id }} }}"
-            variables = {"id": "1"} if client else {}
-            recorder.record(source, None, variables, f"c{client}", str(client), 200, False, 0.1, client * 60)
-            recorded += 1
-        elif name == "analyse":
-            recorder.analyse()
-        elif name == "coarsen" and recorder._level < 3:
-            recorder._coarsen()
-        elif name == "step":
-            answer[0] = arguments[0]
-            exporter.step()
-        counts = recorder.counts()
-        waiting = counts.waiting + exporter.unacknowledged()
-        assert counts.recorded == recorded == exporter.acknowledged + waiting + sum(counts.lost.values())
-    assert exporter.acknowledged + counts.lost.get("rejected", 0) == recorded
-    lost: dict[str, int] = {}
-    for push in taken.values():
-        for reason, requests in push.lost.items():
-            lost[reason] = lost.get(reason, 0) + requests
-    assert counts.lost == {} or lost["rejected"] >= counts.lost["rejected"]
-    if not any(step == ("step", "cut-after") for step in steps):
-        assert sum(sum(push.requests) for push in taken.values()) == exporter.acknowledged
-        assert lost == counts.lost
-    shapes = {shape.id for push in taken.values() for shape in push.shapes}
-    assert all(set(push.shape) <= shapes for push in taken.values())

@@ -236,6 +236,21 @@ def test_memory_is_bounded_by_giving_up_versions_then_clients_then_operations() 
     assert seen == sorted(seen, reverse=True)
 
 
+def test_what_coarseness_gave_up_is_counted_by_what_it_was() -> None:
+    recorder = make(memory=10**9)
+    for number in range(40):
+        record(recorder, client=f"c{number % 4}", client_version=str(number % 10 or ""))
+    recorder.analyse()
+    recorder._coarsen()
+    assert recorder.counts().coarsened == {"client versions": 36}
+    recorder._coarsen()
+    record(recorder)
+    recorder._coarsen()
+    record(recorder)
+    assert recorder.counts().coarsened == {"client versions": 38, "clients": 42, "operations": 42}
+    assert recorder.counts().recorded == requests_of(recorder.take(100)) == 42
+
+
 def test_memory_is_bounded_even_when_the_background_never_gets_to_run() -> None:
     recorder = make(memory=60_000)
     record(recorder)

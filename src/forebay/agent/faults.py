@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 logger: Final = logging.getLogger("forebay.agent")
@@ -26,7 +26,7 @@ class Faults:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._logged: dict[str, float] = {}
-        self._lock = Lock()
+        self._lock = RLock()
 
     def note(self, kind: str, what: BaseException | str) -> None:
         """Count one fault; log it unless one of its kind was logged lately."""

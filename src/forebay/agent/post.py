@@ -1,15 +1,16 @@
 """Posting a report over HTTP, with nothing but the standard library.
 
-Proxies are taken from the environment.  Redirects are not followed: a POST would arrive
-elsewhere as a GET, and its answer would look like an acknowledgement.
+Proxies and certificates are taken from the environment, as urllib and OpenSSL do.  Redirects are
+not followed: a POST would arrive elsewhere as a GET.  Only what a collector has said is genuine:
+whatever else stands in the way may answer 200 or 404 too.
 """
 
 from __future__ import annotations
 
 import json
 from http.client import HTTPException
-from typing import NamedTuple
-from urllib.error import HTTPError
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -22,15 +23,19 @@ ANSWER_BYTES = 64 * 2**10
 
 
 class Answer(NamedTuple):
-    """A collector's answer; times in seconds, None where it gave none."""
+    """What was answered, `genuine` if by a collector; times in seconds, None where it gave none."""
 
     status: int
     retry_after: float | None = None
     interval: float | None = None
+    genuine: bool = True
 
 
 class Post:
-    """Sends bodies to one collector.  Calling it raises RetryLater where no answer came."""
+    """Sends bodies to one collector.  Calling it raises RetryLater where no answer came.
+
+    That is `unsent` where not all of the body went out, so that it was not taken.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
@@ -51,13 +56,17 @@ class Post:
         try:
             try:
                 with self._opener.open(request, timeout=timeout) as response:
-                    return Answer(response.status, interval=_interval(response.read(ANSWER_BYTES)))
+                    said = _said(response.read(ANSWER_BYTES))
+                    taken = said.get("accepted") is True
+                    return Answer(response.status, interval=_seconds(said.get("interval")), genuine=taken)
             except HTTPError as refusal:
                 with refusal:
-                    return Answer(refusal.code, retry_after=_seconds(refusal.headers.get("Retry-After")))
+                    genuine = isinstance(_said(refusal.read(ANSWER_BYTES)).get("code"), str)
+                    return Answer(refusal.code, _seconds(refusal.headers.get("Retry-After")), genuine=genuine)
         except (OSError, HTTPException) as exc:
             reason = getattr(exc, "reason", exc)
-            raise RetryLater(f"no answer from the collector ({type(reason).__name__})") from exc
+            unsent = isinstance(exc, URLError)  # before the answer is awaited, errors are wrapped in these
+            raise RetryLater(f"no answer from the collector ({type(reason).__name__})", unsent=unsent) from exc
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -65,11 +74,12 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def _interval(answer: bytes) -> float | None:
+def _said(answer: bytes) -> dict[str, Any]:
     try:
-        return _seconds(json.loads(answer)["interval"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        said = json.loads(answer)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _seconds(text: object) -> float | None:

@@ -12,10 +12,10 @@ clients, operations).  Whatever happens here, the sum of requests stays exact.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, Final, NamedTuple
 
 from ..core.histogram import bucket
@@ -29,7 +29,10 @@ OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
-COARSEST: Final = 3  # 1: no client versions; 2: no clients; 3: no operations
+LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
+GIVEN_UP: Final = ("client versions", "clients", "operations")
+"""What each level of coarseness gives up, besides those before it."""
+COARSEST: Final = len(GIVEN_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Counts(NamedTuple):
     recorded: int
     waiting: int  # neither taken nor lost; those that are being analysed at this moment are left out
     lost: dict[str, int]  # by reason
+    coarsened: dict[str, int]  # by what was given up; they count all the same
 
 
 class Recorder:
@@ -101,7 +105,8 @@ class Recorder:
         self._level = 0
         self._lost: Counter[str] = Counter()  # not reported yet
         self._ever_lost: Counter[str] = Counter()
-        self._adding = Lock()  # guards every count; held for moments
+        self._coarsened: Counter[str] = Counter()
+        self._adding = RLock()  # guards every count; held for moments; a signal may come meanwhile
         self._working = Lock()  # one thread at a time analyses, coarsens or takes
         self._recorded = 0
 
@@ -155,11 +160,18 @@ class Recorder:
         except Exception as exc:
             self._miss(exc)
 
-    def lose(self, reason: str, requests: int) -> None:
-        """Count recorded requests as lost; the next report says so."""
+    def lose(self, reason: str, requests: int, recorded: int = 0) -> None:
+        """Count requests as lost; the next report says so.  `recorded`: so many of them were not recorded before."""
         with self._adding:
+            self._recorded += recorded
             self._lost[reason] += requests
             self._ever_lost[reason] += requests
+
+    def take_over(self, requests: int, lost: Mapping[str, int]) -> None:
+        """Count as recorded what another process left in a report."""
+        with self._adding:
+            self._recorded += requests + sum(lost.values())
+            self._ever_lost.update(lost)
 
     def analyse(self) -> None:
         """Count what waits, learning what is new; make the tallies coarser where they outgrew their bound."""
@@ -188,6 +200,24 @@ class Recorder:
             self._tallies, self._shapes, self._shape_bytes, self._level = {}, {}, 0, 0
             return Taken(tallies, shapes, lost, more=False)
 
+    def copies(self, limit: int) -> Iterator[tuple[Tallies, dict[str, ShapeColumns], dict[str, int]]]:
+        """All that `take` would hand over, which stays here: the losses with the first part of `limit` tallies.
+
+        Requests count meanwhile.  What is copied holds each at most once.
+        """
+        with self._working:
+            start = 0
+            while True:
+                with self._adding:
+                    part = islice(self._tallies.items(), start, start + limit)
+                    tallies = {key: (held[0], held[1], dict(held[2])) for key, held in part}
+                    shapes = {key[2]: self._shapes[key[2]] for key in tallies}
+                    lost = {} if start else dict(self._lost)
+                if not tallies and not lost:
+                    return
+                yield tallies, shapes, lost
+                start += limit
+
     def give_back(self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int]) -> None:
         """Return what was taken but not reported; it merges with what came since.  Changes `tallies`."""
         with self._adding:
@@ -199,7 +229,7 @@ class Recorder:
         """What was recorded so far, and what became of it; never waits for an analysis under way."""
         with self._adding:
             waiting = sum(requests for requests, _, _ in self._tallies.values())
-            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost))
+            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost), dict(+self._coarsened))
 
     def _add(
         self,
@@ -233,14 +263,18 @@ class Recorder:
 
     def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
         """The tally of a key that has none, as coarse as memory demands."""
-        minute, schema_version, _, client, client_version, status = key
+        minute, schema_version, shape_id, client, client_version, status = key
+        minute = min(max(minute, 0), LAST_MINUTE)
         if not 0 <= status <= 999:
             status = 0
         memory = self._memory()
         level = COARSEST if memory > 2 * self._limits.memory else self._level
+        fine = (minute, schema_version, shape_id, storable(client), storable(client_version), status)
+        for up_to in range(1, level + 1):
+            self._coarsened[GIVEN_UP[up_to - 1]] += _coarser(fine, up_to) != _coarser(fine, up_to - 1)
         if level == COARSEST:
             shape = OVERFLOW
-        key = _coarser((minute, schema_version, shape.id, storable(client), storable(client_version), status), level)
+        key = _coarser(fine, level)
         held = self._tallies.get(key)
         if held is not None:
             return key, held
@@ -296,9 +330,7 @@ class Recorder:
     def _miss(self, exc: Exception, first_seen: int = 1) -> None:
         """A request that could not be counted is lost, and its loss is counted."""
         self._faults.note("record", exc)
-        with self._adding:
-            self._recorded += first_seen
-        self.lose("agent_error", 1)
+        self.lose("agent_error", 1, recorded=first_seen)
 
     def _keep_shapes(self, shapes: Mapping[str, ShapeColumns]) -> None:
         self._shapes = {key[2]: shapes[key[2]] for key in self._tallies}
@@ -320,6 +352,8 @@ class Recorder:
             self._level += 1
             level, tallies, self._tallies = self._level, self._tallies, {}
             shapes, self._shapes = self._shapes, {}
+            changed = (count[0] for key, count in tallies.items() if _coarser(key, level) != key)
+            self._coarsened[GIVEN_UP[level - 1]] += sum(changed)
         coarser = fold({}, ((_coarser(key, level), count) for key, count in tallies.items()))
         self.give_back(coarser, {OVERFLOW.id: OVERFLOW} if level == COARSEST else shapes, {})
 

@@ -3,16 +3,18 @@
 Nothing here raises into the host, blocks it or keeps it from ending: faults are counted and
 logged seldom, and the end of the process waits at most five seconds for the last report.
 A process that forks leaves what it recorded with the parent; the child starts afresh, under
-its own agent id.
+its own agent id.  With a spool, what can't be sent in time is left on disk for the next process.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -26,6 +28,7 @@ from .extract import Extractor
 from .faults import Faults, logger
 from .post import Post
 from .recorder import Limits, Recorder
+from .spool import Spool, folder_of
 from .worker import Worker
 
 FLUSH_AT_EXIT = 5.0
@@ -38,7 +41,8 @@ class Reporter:
     `url` and `token` default to FOREBAY_URL and FOREBAY_TOKEN.  Without them the reporter is
     disabled: it says so once, and does nothing.  `sdl` gives the text under which the schema
     is known, where it is not `print_schema`'s ("" if nobody knows it); like the schema's analysis
-    it is called for in the background.  `interval` is in seconds between reports.
+    it is called for in the background.  `interval` is in seconds between reports.  `spool`, by default
+    FOREBAY_SPOOL, is a directory on a disk of this machine that any number of processes share.
     """
 
     def __init__(
@@ -49,27 +53,40 @@ class Reporter:
         *,
         sdl: Callable[[], str] | None = None,
         interval: float = 5.0,
+        spool: str | os.PathLike[str] | None = None,
         limits: Limits = Limits(),  # noqa: B008  frozen
         bounds: Bounds = Bounds(),  # noqa: B008  frozen
     ) -> None:
         self._extractor = cache(lambda: Extractor(schema))
         self._schema = cache(lambda: self._columns(sdl or (lambda: print_schema(schema))))
         self._interval, self._limits, self._bounds = interval, limits, bounds
-        self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token or os.environ.get("FOREBAY_TOKEN", ""))
+        token = token or os.environ.get("FOREBAY_TOKEN", "")
+        self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token)
+        directory = spool or os.environ.get("FOREBAY_SPOOL")
+        self._directory = Path(directory, folder_of(token)) if directory else None
+        self._exporter: Exporter | None = None
         self.start_afresh()
         _alive.add(self)
 
     def start_afresh(self) -> None:
         """Forget everything that was recorded, and become another agent: what a forked child does first."""
+        if self._exporter is not None:
+            self._exporter.forget()
         self.faults = Faults()
         self._running = self._closed = False
         self._analyst = Worker("forebay-recorder", self._analyse, self.faults)
         self._recorder = Recorder(self._extractor, self.faults, self._analyst.wake, self._limits)
         if self._send is not None:
             self._exporter = Exporter(
-                self._recorder, self._send, self._schema, self.faults, interval=self._interval, bounds=self._bounds
+                self._recorder,
+                self._send,
+                self._schema,
+                self.faults,
+                interval=self._interval,
+                bounds=self._bounds,
+                spool=self._spool(),
             )
-            self._courier = Worker("forebay-exporter", self._exporter.step, self.faults, self._exporter.pause())
+            self._courier = Worker("forebay-exporter", self._exporter.work, self.faults, self._exporter.pause())
 
     def record(
         self,
@@ -118,7 +135,7 @@ class Reporter:
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what was recorded before is acknowledged; False if that took longer than `timeout` seconds."""
         try:
-            if self._running:
+            if self._running and self._exporter is not None:
                 return self._exporter.flush(self._courier.wake, timeout)
             return self._recorder.counts().waiting == 0
         except Exception as exc:
@@ -129,13 +146,14 @@ class Reporter:
         """Flush, then stop: what is recorded later is not counted.  False if requests were left behind."""
         try:
             self._closed = True
-            flushed = self.flush(timeout)
+            flushed, kept = self.flush(timeout), self.leave()
             if self._running:
                 self._running = False
                 self._analyst.stop(0.1)
                 self._courier.stop(0.1)
             if not flushed:
-                logger.warning("forebay: closed with %s requests not acknowledged", self.status()["pending"])
+                where = "in the spool" if kept else "not acknowledged"
+                logger.warning("forebay: closed with %s requests %s", self.status()["pending"], where)
             return flushed
         except Exception as exc:
             self.faults.note("close", exc)
@@ -143,9 +161,17 @@ class Reporter:
         finally:
             _alive.discard(self)
 
+    def leave(self) -> bool:
+        """What the end of a process does last: leave to the spool what is not acknowledged.  False without one."""
+        try:
+            return self._running and self._exporter is not None and self._exporter.leave(1.0)
+        except Exception as exc:
+            self.faults.note("spool", exc)
+            return False
+
     def status(self) -> dict[str, Any]:
         """Requests recorded = acknowledged + pending + lost, and faults of the agent by kind."""
-        if self._send is None:
+        if self._exporter is None:
             return {"enabled": False}
         try:
             # Pending is the difference: a report is acknowledged between two looks at the parts.
@@ -156,6 +182,7 @@ class Reporter:
                 "acknowledged": acknowledged,
                 "pending": max(counts.recorded - acknowledged - sum(counts.lost.values()), 0),
                 "lost": counts.lost,
+                "coarsened": counts.coarsened,
                 "faults": dict(self.faults.counts),
             }
         except Exception as exc:
@@ -166,11 +193,19 @@ class Reporter:
         """The threads, with the first request; what waits for them stays where it is, should they fail to start."""
         if not self._running:
             try:
+                _flush_at_the_end_of_a_child()
                 self._analyst.start()
                 self._courier.start()
                 self._running = True
             except Exception as exc:
                 self.faults.note("start", exc)
+
+    def _spool(self) -> Spool | None:
+        try:
+            return Spool(self._directory, self._bounds.spool) if self._directory else None
+        except OSError as exc:
+            self.faults.note("spool", str(exc))
+            return None
 
     def _analyse(self) -> None:
         self._recorder.analyse()
@@ -186,6 +221,7 @@ class Reporter:
 
 
 _alive: WeakSet[Reporter] = WeakSet()
+_finalized: set[int] = set()  # processes
 
 
 def _sender(url: str, token: str) -> Send | None:
@@ -202,6 +238,17 @@ def _flush_at_exit() -> None:
     deadline = time.monotonic() + FLUSH_AT_EXIT
     for reporter in list(_alive):
         reporter.flush(max(deadline - time.monotonic(), 0))
+        reporter.leave()
+
+
+def _flush_at_the_end_of_a_child() -> None:
+    """A child of multiprocessing ends without atexit; it calls its own finalizers."""
+    if (parent := sys.modules.get("multiprocessing.process")) and parent.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        if os.getpid() not in _finalized:
+            _finalized.add(os.getpid())
+            Finalize(None, _flush_at_exit, exitpriority=100)
 
 
 def _start_afresh_in_child() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import Condition, RLock, Thread
 
 from .faults import Faults
 
@@ -13,14 +13,16 @@ class Worker:
 
     An exception of the step is noted and ends nothing: the step is due again after `after_fault`
     seconds.  The thread is started by the first `start`, so that a process that forks before it
-    records anything forks without threads.
+    records anything forks without threads.  Locks are such that a signal's handler may call what
+    it interrupted.
     """
 
     after_fault = 5.0
 
     def __init__(self, name: str, step: Callable[[], float | None], faults: Faults, first: float | None = None) -> None:
         self._name, self._step, self._faults, self._first = name, step, faults, first
-        self._woken, self._stopped, self._lock = Event(), False, Lock()
+        self._stopped, self._lock = False, RLock()
+        self._woken, self._waking = False, Condition()
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -32,21 +34,24 @@ class Worker:
 
     def wake(self) -> None:
         """Make the step due now; a no-op before `start`."""
-        self._woken.set()
+        with self._waking:
+            self._woken = True
+            self._waking.notify()
 
     def stop(self, timeout: float) -> None:
         """End the thread after the step it is in; wait for it at most `timeout` seconds."""
         with self._lock:
             self._stopped, thread = True, self._thread
-        self._woken.set()
+        self.wake()
         if thread is not None:
             thread.join(timeout)
 
     def _run(self) -> None:
         pause = self._first
         while True:
-            self._woken.wait(pause)
-            self._woken.clear()
+            with self._waking:
+                self._waking.wait_for(lambda: self._woken, pause)
+                self._woken = False
             if self._stopped:
                 return
             try:

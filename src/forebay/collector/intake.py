@@ -155,7 +155,7 @@ class Intake:
         self._published |= dict.fromkeys(keys, day)
 
 
-KNOWN_LOSSES = frozenset({"rejected", "agent_error"})
+KNOWN_LOSSES = frozenset({"rejected", "agent_error", "spool"})
 """Reasons become labels of a metric, so strangers may not make up new ones."""
 
 
