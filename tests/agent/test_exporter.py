@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from fake_collector import FakeCollector, decoded, fake_collector
-from graphql import GraphQLSchema, build_schema, print_schema
+from graphql import GraphQLError, GraphQLSchema, build_schema, print_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.agent.exporter import Bounds, Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
+from forebay.agent.outcomes import Sample
 from forebay.agent.post import Answer
 from forebay.agent.recorder import Limits, Recorder
 from forebay.agent.reporter import Reporter
@@ -192,8 +193,10 @@ def test_no_value_of_a_variable_or_literal_leaves_and_neither_does_the_token(
 ) -> None:
     collector.faults.extend([400, 503])
     document = 'query S($id: ID, $role: Role) { user(id: $id, role: $role) { id } other: user(id: "hunter2") { id } }'
+    errors = [{"message": "hunter2", "path": ["user", "hunter2", "id"], "extensions": {"hunter2": "hunter2"}}]
+    errors += [GraphQLError("hunter2", path=["other", 1, "id"], original_error=ValueError("hunter2"))]  # type: ignore[list-item]
     for variables in ({"id": "hunter2"}, {"id": ["hunter2"]}, {"role": "hunter2"}, {"hunter2": {"x": "hunter2"}}):
-        reporter.record(document, "S", variables)
+        reporter.record(document, "S", variables, errors=errors)
         reporter.record('query { user(id: "hunter2") { hunter', None, variables)
         reporter.flush(2)
     assert sent(collector)
@@ -201,6 +204,8 @@ def test_no_value_of_a_variable_or_literal_leaves_and_neither_does_the_token(
         plain = gzip.decompress(body)
         assert b"hunter2" not in plain
         assert b"token" not in plain
+    coordinates = [at for push in sent(collector) if push.executions for at in push.executions.coordinate]
+    assert {"User.id", ""} == set(coordinates)
     assert "hunter2" not in caplog.text
     assert "token" not in caplog.text
 
@@ -285,7 +290,7 @@ def test_a_forked_child_reports_its_own_requests_only(collector: FakeCollector) 
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("record"), st.integers(0, 5), st.integers(0, 3)),
+        st.tuples(st.just("record"), st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)),
         st.sampled_from([("analyse",), ("coarsen",)]),
         st.tuples(st.just("step"), st.sampled_from(["ack", "reject", "retry", "cut", "cut-after"])),
     ),
@@ -309,16 +314,23 @@ def test_however_steps_interleave_every_request_is_acknowledged_pending_or_lost(
             raise RetryLater("cut")
         return Answer({"ack": 200, "reject": 400, "retry": 503}[answer[0]])
 
-    recorder = Recorder(extractor, Faults(), limits=Limits(queued=3, memory=memory, variants=2, operations=2))
+    limits = Limits(queued=3, memory=memory, variants=2, operations=2, executions=2)
+    recorder = Recorder(extractor, Faults(), limits=limits)
     exporter = Exporter(recorder, send, columns, Faults(), bounds=Bounds(tallies=tallies, body=2_000))
-    recorded = 0
+    recorded = failed = 0
     for name, *arguments in [*steps, *[("step", "ack")] * 100]:
         if name == "record":
-            operation, client = arguments
+            operation, client, errors = arguments
             source = f"query Q{operation}($id: ID) {{ user(id: $id) {{ id }} }}"
             variables = {"id": "1"} if client else {}
-            recorder.record(source, None, variables, f"c{client}", str(client), 200, False, 0.1, client * 60)
+            at = {("user", "id"): errors, ("nowhere",): errors} if errors else {}
+            seen = Sample(7)
+            seen.add("User", "id", 0.1, failed=bool(errors))
+            recorder.record(
+                source, None, variables, f"c{client}", str(client), 200, at, 0.1, client * 60, executions=seen
+            )
             recorded += 1
+            failed += 2 * errors
         elif name == "analyse":
             recorder.analyse()
         elif name == "coarsen" and recorder._level < 3:
@@ -338,5 +350,11 @@ def test_however_steps_interleave_every_request_is_acknowledged_pending_or_lost(
     if not any(step == ("step", "cut-after") for step in steps):
         assert sum(sum(push.requests) for push in taken.values()) == exporter.acknowledged
         assert lost == counts.lost
+        if not lost:
+            outcomes = [row for push in taken.values() if push.executions for _, row in push.executions.rows()]
+            assert sum(outcome.errors for outcome in outcomes) == failed
+            assert sum(outcome.sampled for outcome in outcomes) == recorded
+            assert sum(outcome.executions for outcome in outcomes) == 7 * recorded
+            assert sum(sum(outcome.duration.values()) for outcome in outcomes) == 7 * recorded
     shapes = {shape.id for push in taken.values() for shape in push.shapes}
     assert all(set(push.shape) <= shapes for push in taken.values())

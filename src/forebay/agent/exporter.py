@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Any, Final, cast
 
+from msgspec import UNSET
+
 from ..core import wire
-from ..core.record import SchemaColumns, columns_of
+from ..core.record import ExecutionColumns, SchemaColumns, columns_of
 from ..core.tally import Tallies
 from ..errors import RetryLater
 from .faults import Faults
@@ -131,12 +133,12 @@ class Exporter:
     def _seal(self, ticket: int) -> Sealed | None:
         self._recorder.analyse()
         taken = self._recorder.take(self._bounds.tallies)
-        if not taken.tallies and not taken.lost:
+        if not taken.tallies and not taken.lost and not taken.executions:
             return None
         try:
             return self._serialised(taken, ticket)
         except BaseException:
-            self._recorder.give_back(taken.tallies, taken.shapes, taken.lost)
+            self._recorder.give_back(taken.tallies, taken.shapes, taken.lost, taken.executions)
             raise
 
     def _serialised(self, taken: Taken, ticket: int) -> Sealed:
@@ -176,6 +178,7 @@ class Exporter:
             agent=self._agent,
             sequence=self._sequence + 1,
             lost=taken.lost,
+            executions=ExecutionColumns.of(taken.executions) if taken.executions else UNSET,
             shapes=[taken.shapes[shape] for shape in named if shape not in known],
             schemas=[schema] if schema.id not in known and 0 < len(schema.sdl) <= LARGEST_SCHEMA else [],
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from weakref import WeakSet
@@ -24,6 +24,8 @@ from ..errors import Stop
 from .exporter import Bounds, Exporter, Send
 from .extract import Extractor
 from .faults import Faults, logger
+from .outcomes import Sample, Sampling
+from .places import Errors
 from .post import Post
 from .recorder import Limits, Recorder
 from .worker import Worker
@@ -38,7 +40,8 @@ class Reporter:
     `url` and `token` default to FOREBAY_URL and FOREBAY_TOKEN.  Without them the reporter is
     disabled: it says so once, and does nothing.  `sdl` gives the text under which the schema
     is known, where it is not `print_schema`'s ("" if nobody knows it); like the schema's analysis
-    it is called for in the background.  `interval` is in seconds between reports.
+    it is called for in the background.  `interval` is in seconds between reports.  `executions` is the share
+    of requests, from 0 to 1, of which the executions of resolvers are counted, where the host shows them.
     """
 
     def __init__(
@@ -49,12 +52,15 @@ class Reporter:
         *,
         sdl: Callable[[], str] | None = None,
         interval: float = 5.0,
+        executions: float = 0.0,
         limits: Limits = Limits(),  # noqa: B008  frozen
         bounds: Bounds = Bounds(),  # noqa: B008  frozen
     ) -> None:
         self._extractor = cache(lambda: Extractor(schema))
         self._schema = cache(lambda: self._columns(sdl or (lambda: print_schema(schema))))
         self._interval, self._limits, self._bounds = interval, limits, bounds
+        self.sample = Sampling(executions).draw
+        """For each request that begins: where to count the executions of its resolvers, None for most."""
         self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token or os.environ.get("FOREBAY_TOKEN", ""))
         self.start_afresh()
         _alive.add(self)
@@ -80,13 +86,17 @@ class Reporter:
         client: str = "",
         client_version: str = "",
         status: int = 200,
-        errors: bool = False,
+        errors: bool | Errors | Sequence[Any] | None = False,
         seconds: float | None = None,
         now: float | None = None,
         validated: bool = False,
         executed: bool = False,
+        executions: Sample | None = None,
     ) -> None:
-        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration.
+        """Count one request: its document, its HTTP status, its answer's errors, and its duration.
+
+        `errors` are the answer's own, of which nothing but the coordinates at which they arose is kept, or whether
+        there are any.  `executions` is what `sample` gave when the request began.
 
         What only a host can know: `validated`, it found the document valid on this schema by all rules of the
         specification, which is not repeated then, for every request of that document; `executed`, execution
@@ -111,6 +121,7 @@ class Reporter:
                 time.time() if now is None else now,
                 validated,
                 executed,
+                executions,
             )
         except Exception as exc:
             self.faults.note("record", exc)

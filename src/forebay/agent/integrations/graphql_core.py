@@ -107,7 +107,7 @@ class Forebay(Reporters):
                 operation_name,
                 variables,
                 context,
-                errors=result is None or bool(getattr(first, "errors", None)),
+                errors=result is None or getattr(first, "errors", None),
                 seconds=None if streams else perf_counter() - asked.began,
                 executed=not asked.validates or streams or getattr(first, "data", None) is not None,
             )

@@ -5,13 +5,15 @@ Nothing here raises into the host: what fails is a fault, counted and logged sel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from graphql import GraphQLSchema
 
 from ..client_headers import Client
 from ..faults import Faults
+from ..outcomes import Sample
+from ..places import Errors
 from ..reporter import Reporter
 from .clients import client_of
 
@@ -56,10 +58,11 @@ class Reporters:
         variables: Mapping[str, Any] | None,
         context: Any,
         *,
-        errors: bool,
+        errors: bool | Errors | Sequence[Any] | None,
         seconds: float | None,
         status: int = 200,
         executed: bool = False,
+        executions: Sample | None = None,
     ) -> None:
         """Count one request, as Reporter.record does; an empty `source` is one that was not seen.  Never raises."""
         try:
@@ -74,6 +77,7 @@ class Reporters:
                 errors=errors,
                 seconds=seconds,
                 executed=executed,
+                executions=executions,
             )
         except Exception as exc:
             self.faults.note("integration", exc)
