@@ -165,6 +165,15 @@ def test_every_request_counts_with_its_outcome_and_answers_are_the_same_bytes(
     assert forebay.faults.counts == {}
 
 
+def test_errors_are_attributed_to_the_fields_at_which_they_arose(side: Side, collector: FakeCollector) -> None:
+    forebay = watched(side.app(served), side, collector)
+    batch = [{"query": "query A { x: fail hello }"}, {"query": "query B { hello }"}, {"query": "query C { nothing }"}]
+    for asked in (batch[0], batch):
+        side.drive(forebay, [json.dumps(asked).encode()], headers=[JSON])
+    assert forebay.close()
+    assert collector.errors() == {("A", "Query.fail"): 2}
+
+
 @pytest.mark.parametrize(
     "step", [*STEPS, *((Exchange, name) for name in ("__init__", "answers", "end")), (Head, "add")], ids=name_of
 )

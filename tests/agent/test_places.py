@@ -125,21 +125,30 @@ def test_of_errors_nothing_is_kept_but_the_keys_of_their_paths() -> None:
     errors = [
         {"message": "private", "path": ["a", 7, "b"], "extensions": {"private": 1}},
         GraphQLError("private", path=["a", 8, "b"]),
+        {"path": "a"},
+        {"path": [7]},
+        {"path": ["x" * (MAX_LENGTH + 1)]},
+    ]
+    assert errors_at(errors) == {("a", "b"): 2, (): 3}
+
+
+def test_an_error_without_a_path_is_of_no_field() -> None:
+    of_the_request: list[Any] = [
         {"message": "private"},
         {"path": None},
-        {"path": "a"},
-        {"path": ["x" * (MAX_LENGTH + 1)]},
+        {"path": []},
+        GraphQLError("x"),
         "private",
         None,
     ]
-    assert errors_at(errors) == {("a", "b"): 2, (): 6}
+    assert errors_at(of_the_request) == {}
     nothing: list[Any] = [None, [], {}, "private", 5, True]
     assert [errors_at(each) for each in nothing] == [{}] * len(nothing)
 
 
 def test_the_path_of_an_increment_goes_before_paths_that_do_not_begin_with_it() -> None:
     errors = [{"path": ["name"]}, {"path": ["list", 3, "name"]}, {}]
-    assert errors_at(errors, ["list", 3]) == {("list", "name"): 2, (): 1}
+    assert errors_at(errors, ["list", 3]) == {("list", "name"): 2}
 
 
 def test_what_is_looked_at_of_an_answer_is_bounded_and_every_error_counts() -> None:
@@ -148,5 +157,6 @@ def test_what_is_looked_at_of_an_answer_is_bounded_and_every_error_counts() -> N
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3), st.dictionaries(st.just("path"), st.lists(st.text())))))
-def test_whatever_stands_among_errors_each_counts_once(errors: list[Any]) -> None:
-    assert sum(errors_at(errors).values()) == len(errors)
+def test_whatever_stands_among_errors_each_that_has_a_path_counts_once(errors: list[Any]) -> None:
+    paths = [error for error in errors if isinstance(error, dict) and error.get("path")]
+    assert sum(errors_at(errors).values()) == len(paths)

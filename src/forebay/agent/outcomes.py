@@ -17,7 +17,7 @@ from ..core.coordinate import field
 from ..core.execution import NOWHERE, Executions, Outcome, Place, fold
 from ..core.histogram import Histogram, bucket
 from .extract import Extractor
-from .faults import Faults
+from .faults import Faults, logger
 from .places import Errors, Places
 from .variants import storable
 
@@ -47,10 +47,12 @@ class Sampling:
     """Of requests one in `1 / rate`, at random; none for 0."""
 
     def __init__(self, rate: float) -> None:
-        """ValueError for what is no share of requests."""
-        if not 0 <= rate <= 1:
-            raise ValueError("executions: give the share of requests that are sampled, from 0 to 1")
-        self._weight = round(1 / rate) if rate else 0
+        self._weight = 0
+        if rate:
+            if 0 < rate <= 1:
+                self._weight = round(1 / rate)
+            else:
+                logger.warning("forebay: executions of no request are counted: give a share of requests, from 0 to 1")
 
     def draw(self) -> Sample | None:
         """For one request that begins."""

@@ -30,17 +30,17 @@ from ..core.execution import NOWHERE
 from .document import META, Fragments
 
 Path = tuple[str, ...]
-"""The keys of a response that lead to an error; empty for an error without a path."""
+"""The keys of a response that lead to an error; empty for one whose path is not told apart."""
 
 Errors = Mapping[Path, int]
 """How many errors of an answer arose at each path."""
 
 LOOKED_AT: Final = 1_000
-"""Errors of one answer whose paths are read; the rest count as without one."""
+"""Errors of one answer whose paths are read; the others count under the empty path."""
 DISTINCT: Final = 50
 """Paths of one answer that are told apart."""
 MAX_LENGTH: Final = 1_000
-"""Characters of a path; a longer one counts as none."""
+"""Characters of a path that is told apart."""
 MAX_SELECTIONS: Final = 10_000
 """Selections looked at for one path."""
 
@@ -58,15 +58,18 @@ class _Spot(NamedTuple):
 def errors_at(errors: Any, below: Sequence[Any] = ()) -> Errors:
     """Errors by path; they are mappings or objects, as an answer's JSON or graphql-core has them.
 
-    `below` is the path of an incremental payload, which an error's own path may or may not begin with.
-    What is no list of errors has none.
+    An error without a path is of the request, not of a field, and is left out.  `below` is the path of an
+    incremental payload, which an error's own path may or may not begin with.
     """
     if not isinstance(errors, list | tuple):
         return {}
     start = _keys(below)
     found = Counter[Path]()
     for error in errors[:LOOKED_AT]:
-        path = _keys(error.get("path") if isinstance(error, Mapping) else getattr(error, "path", None))
+        told = error.get("path") if isinstance(error, Mapping) else getattr(error, "path", None)
+        if not told:
+            continue
+        path = _keys(told)
         if path and path[: len(start)] != start:
             path = start + path
         found[path if path in found or len(found) < DISTINCT else ()] += 1

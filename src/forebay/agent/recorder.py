@@ -141,7 +141,7 @@ class Recorder:
                 places = errors if isinstance(errors, Mapping) else errors_at(errors)
                 errors = bool(errors)
             if executions is not None:
-                self._outcomes.executed(minute, client, client_version, executions)
+                self._executed(minute, client, client_version, executions)
             if source is None:
                 blank = not_analysed(operation_name or "")
                 self._add(blank, minute, client, client_version, status, errors, duration, executed)
@@ -269,8 +269,18 @@ class Recorder:
         client_version: str,
         errors: Errors,
     ) -> None:
+        """Count where its errors arose; the request is counted already."""
         if errors:
-            self._outcomes.failed(Failed(source, operation_name, shape.id, minute, client, client_version, errors))
+            try:
+                self._outcomes.failed(Failed(source, operation_name, shape.id, minute, client, client_version, errors))
+            except Exception as exc:
+                self._faults.note("errors", exc)
+
+    def _executed(self, minute: int, client: str, client_version: str, sample: Sample) -> None:
+        try:
+            self._outcomes.executed(minute, client, client_version, sample)
+        except Exception as exc:
+            self._faults.note("executions", exc)
 
     def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
         """The tally of a key that has none, as coarse as memory demands."""

@@ -60,7 +60,7 @@ class Reporter:
         self._schema = cache(lambda: self._columns(sdl or (lambda: print_schema(schema))))
         self._interval, self._limits, self._bounds = interval, limits, bounds
         self.sample = Sampling(executions).draw
-        """For each request that begins: where to count the executions of its resolvers, None for most."""
+        """For each request that begins: where to count the executions of its resolvers; None for most."""
         self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token or os.environ.get("FOREBAY_TOKEN", ""))
         self.start_afresh()
         _alive.add(self)

@@ -108,10 +108,10 @@ class Exchange:
         asked = asked_by(self._request, self.body.start(), self.body.whole, self._watch.documents)
         answer = self.answer.start() if self.answer.whole else None
         answered = answered_with(self._status, answer, len(asked))
-        for (source, name, variables), (errors, executed, refused) in zip(asked, answered, strict=True):
+        for (source, name, variables), (errors, executed, refused, at) in zip(asked, answered, strict=True):
             if source == UNKNOWN and refused:
                 source = UNREADABLE
-            outcome = {"errors": errors, "executed": executed, "seconds": seconds, "status": self._status}
+            outcome = {"errors": at or errors, "executed": executed, "seconds": seconds, "status": self._status}
             self._watch.tally(source, name, variables, self._asking, **outcome)
 
 

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..places import Errors, errors_at
+
 UNKNOWN: Final = ""
 """The document of a request that may have been executed, though its document was not seen."""
 UNREADABLE: Final = "#"
@@ -42,11 +44,15 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """`errors` that were seen; `executed` where it is certain that something was, `refused` that nothing was."""
+    """`errors` that were seen; `executed` where it is certain that something was, `refused` that nothing was.
+
+    `at`: the paths of the errors, as far as they were read.
+    """
 
     errors: bool
     executed: bool
     refused: bool
+    at: Errors = {}
 
 
 class Documents:
@@ -134,7 +140,8 @@ class _Result(msgspec.Struct):
 def _answered(result: _Result) -> Answered:
     errors = bytes(result.errors).strip() not in (b"null", b"[]")
     data = bytes(result.data)  # many servers answer what they refuse with null
-    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data)
+    at = errors_at(msgspec.json.decode(result.errors)) if errors else {}
+    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data, at=at)
 
 
 def _content(content_type: str, parameters: dict[str, str], body: bytes, whole: bool) -> Any:

@@ -12,7 +12,7 @@ from graphql import GraphQLSchema
 
 from ..client_headers import Client
 from ..faults import Faults
-from ..outcomes import Sample
+from ..outcomes import Sample, Sampling
 from ..places import Errors
 from ..reporter import Reporter
 from .clients import client_of
@@ -33,8 +33,9 @@ class Reporters:
         **options: Any,
     ) -> None:
         self._client, self.faults = client, Faults()
-        self._options = {"url": url, "token": token, **options}
         self._reporters: dict[GraphQLSchema, Reporter] = {}
+        self._sampling = Sampling(options.pop("executions", 0.0))
+        self._options = {"url": url, "token": token, **options}
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what was recorded is acknowledged; False if that took longer than `timeout` seconds."""
@@ -49,6 +50,14 @@ class Reporters:
     def status(self) -> list[dict[str, Any]]:
         """Reporter.status of each schema: mostly one, none before the first request."""
         return [reporter.status() for reporter in list(self._reporters.values())]
+
+    def sample(self) -> Sample | None:
+        """Reporter.sample, for a request that begins."""
+        try:
+            return self._sampling.draw()
+        except Exception as exc:
+            self.faults.note("executions", exc)
+            return None
 
     def count(
         self,
