@@ -439,7 +439,10 @@ def test_operations_over_a_websocket_count_when_they_are_first_answered(collecto
     answers: dict[str, list[Any]] = {
         "1": [{"type": "next", "id": "1", "payload": {"data": {}}}, {"type": "complete", "id": "1"}],
         "2": [{"type": "error", "id": "2", "payload": [{"message": "no"}]}],
-        "3": [{"type": "data", "id": "3", "payload": {"errors": [{}]}}, {"type": "complete", "id": "3"}],
+        "3": [
+            {"type": "data", "id": "3", "payload": {"errors": [{"path": ["fail"]}]}},
+            {"type": "complete", "id": "3"},
+        ],
         "4": [{"type": "complete", "id": "4"}],
     }
 
@@ -462,4 +465,5 @@ def test_operations_over_a_websocket_count_when_they_are_first_answered(collecto
     assert drive.socket(forebay, asked, "/graphql", headers) == bare
     assert forebay.close()
     assert collector.usage() == {("web", "", name, name in "BC"): 1 for name in "ABCD"}
+    assert collector.errors() == {("C", "Query.fail"): 1}
     assert {sum(count[2].values()) for push in collector.pushes.values() for _, count in push.rows()} == {0}
