@@ -74,6 +74,9 @@ def test_errors_are_told_by_field_client_and_operation_wherever_the_pipeline_was
     assert [row["coordinate"] for row in pipeline.ask(f"errors?operation={operation}&window=1d")["fields"]] == [
         "User.email"
     ]
+    assert one["executions"]["executions"] == one["executions"]["sampled"] == 16
+    assert one["executions"]["failed"] == 16
+    assert one["executions"]["p95"] > 0
     assert pipeline.ask("verify")["ok"]
 
     def forebay_errors(*arguments: str) -> str:
@@ -81,7 +84,9 @@ def test_errors_are_told_by_field_client_and_operation_wherever_the_pipeline_was
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
     assert "User.email" in forebay_errors()
-    assert "web 1" in forebay_errors("User.email")
+    told = forebay_errors("User.email")
+    assert "web 1" in told
+    assert "about 16 executions, 100.0 % of them failed" in told
     assert json.loads(forebay_errors("Node.id", "--json"))["errors"] == 4
     assert pipeline.stop() == 0
     kept = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
