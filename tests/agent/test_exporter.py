@@ -78,6 +78,18 @@ def test_a_report_names_its_shapes_and_schema_once_a_day(collector: FakeCollecto
     assert collector.headers[0]["Authorization"] == "Bearer token"
 
 
+def test_errors_that_are_found_after_their_tally_was_sent_follow_in_a_report_of_their_own(
+    collector: FakeCollector, reporter: Reporter
+) -> None:
+    reporter.record(QUERY)
+    assert reporter.flush(2)
+    recorder = reporter._recorder
+    recorder._fail(QUERY, None, next(iter(collector.shapes.values())), 1, "web", "1", {("user",): 2})
+    assert reporter.flush(2)
+    assert collector.errors() == {("Q", "Query.user"): 2}
+    assert (collector.requests(), len(collector.pushes)) == (1, 2)
+
+
 def test_shapes_are_named_again_on_the_next_day() -> None:
     bodies: list[bytes] = []
 

@@ -11,7 +11,8 @@
 
 Both are needed: an extension learns how a request ends but not what it asks, and it does not run
 for subscriptions.  Requests that don't parse or validate count too.  A subscription counts once,
-when it starts, without a duration.  Answers are never altered, and no resolver is wrapped.
+when it starts, without a duration.  Answers are never altered, and no resolver is wrapped but in
+requests that are sampled.
 """
 
 from __future__ import annotations
