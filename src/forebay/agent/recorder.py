@@ -31,6 +31,8 @@ from .variants import Variants, not_analysed, storable, weight_of
 OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
 
+NO_PATHS: Final[Errors] = {}
+
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
 COARSEST: Final = 3  # 1: no client versions; 2: no clients; 3: no operations
 
@@ -136,7 +138,7 @@ class Recorder:
         try:
             minute = int(now // 60)
             duration = None if seconds is None else bucket(seconds)
-            places: Errors = {}
+            places = NO_PATHS
             if not isinstance(errors, bool):
                 places = errors if isinstance(errors, Mapping) else errors_at(errors)
                 errors = bool(errors)
@@ -145,7 +147,8 @@ class Recorder:
             if source is None:
                 blank = not_analysed(operation_name or "")
                 self._add(blank, minute, client, client_version, status, errors, duration, executed)
-                self._fail("", None, blank, minute, client, client_version, places)
+                if places:
+                    self._fail("", None, blank, minute, client, client_version, places)
                 return
             variants = self._operations.get((source, operation_name))
             shape = None if variants is None else self._find(variants, operation_name, variables, minute)
@@ -168,7 +171,8 @@ class Recorder:
                     return
                 shape = not_analysed(operation_name or "")
             self._add(shape, minute, client, client_version, status, errors, duration, executed)
-            self._fail(source, operation_name, shape, minute, client, client_version, places)
+            if places:
+                self._fail(source, operation_name, shape, minute, client, client_version, places)
         except Exception as exc:
             self._miss(exc)
 
@@ -186,8 +190,9 @@ class Recorder:
                 try:
                     shape = self._shape_of(request)
                     self._add(shape, *request[5:], first_seen=0)
-                    who = request.minute, request.client, request.client_version
-                    self._fail(request.source, request.operation_name, shape, *who, request.places)
+                    if request.places:
+                        who = request.minute, request.client, request.client_version
+                        self._fail(request.source, request.operation_name, shape, *who, request.places)
                 except Exception as exc:
                     self._miss(exc, first_seen=0)
                 with self._adding:
@@ -270,11 +275,10 @@ class Recorder:
         errors: Errors,
     ) -> None:
         """Count where its errors arose; the request is counted already."""
-        if errors:
-            try:
-                self._outcomes.failed(Failed(source, operation_name, shape.id, minute, client, client_version, errors))
-            except Exception as exc:
-                self._faults.note("errors", exc)
+        try:
+            self._outcomes.failed(Failed(source, operation_name, shape.id, minute, client, client_version, errors))
+        except Exception as exc:
+            self._faults.note("errors", exc)
 
     def _executed(self, minute: int, client: str, client_version: str, sample: Sample) -> None:
         try:
