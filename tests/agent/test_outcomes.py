@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
 from threading import Thread
 from typing import Any
@@ -11,7 +12,7 @@ from graphql import build_schema
 
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
-from forebay.agent.outcomes import KNOWN_CHARACTERS, WAITING, Sample
+from forebay.agent.outcomes import KNOWN_CHARACTERS, WAITING, Sample, Sampling
 from forebay.agent.places import errors_at
 from forebay.agent.recorder import Limits, Recorder
 from forebay.core.execution import NOWHERE, Executions
@@ -152,6 +153,16 @@ def test_a_sample_that_is_nonsense_costs_itself_and_no_request() -> None:
     recorder.analyse()
     tallies, *_, executions = recorder.take(10)
     assert (sum(count[0] for count in tallies.values()), executions) == (1, {})
+
+
+def test_what_is_drawn_neither_follows_nor_disturbs_the_draws_of_a_host_that_seeds_them() -> None:
+    sampling = Sampling(0.5)
+    drawn = []
+    for _ in range(200):
+        random.seed(7)
+        drawn.append(sampling.draw() is None)
+        assert random.random() == random.Random(7).random()
+    assert len(set(drawn)) == 2
 
 
 def test_threads_that_record_at_once_lose_no_error_and_no_execution() -> None:

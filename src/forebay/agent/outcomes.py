@@ -48,6 +48,7 @@ class Sampling:
 
     def __init__(self, rate: float) -> None:
         self._weight = 0
+        self._chance = random.Random()  # the host's own draws must stay what they are, and ours not become its
         if rate:
             if 0 < rate <= 1:
                 self._weight = round(1 / rate)
@@ -57,7 +58,7 @@ class Sampling:
     def draw(self) -> Sample | None:
         """For one request that begins."""
         weight = self._weight
-        return Sample(weight) if weight and random.random() * weight < 1 else None
+        return Sample(weight) if weight and self._chance.random() * weight < 1 else None
 
 
 class Failed(NamedTuple):
