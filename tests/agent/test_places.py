@@ -82,6 +82,8 @@ def place(document: str, path: list[Any], name: str | None = None) -> str:
         ("{ me { email } }", ["you"], NOWHERE),
         ("{ me { email } }", ["me", "email", "more"], NOWHERE),
         ("{ me { nothing { more } } }", ["me", "nothing", "more"], NOWHERE),
+        ("{ me { nothing } node { nothing } }", ["me", "nothing"], NOWHERE),
+        ("{ me { nothing } node { nothing } }", ["node", "nothing"], NOWHERE),
         ("{ me { ...Missing } }", ["me", "email"], NOWHERE),
         ("{ me { ...Own } } fragment Own on User { ...Own email }", ["me", "email"], "User.email"),
     ],

@@ -92,8 +92,9 @@ def test_where_errors_arose_and_for_whom(world: World) -> None:
         ("app", "Profile", profile.operation, 6, 4),
         ("web", "All", users.operation, 5, 2),
     ]
+    assert [at.total, *(use.client for use in asking.errors_at("User.email", limit=1).uses)] == [2, "app"]
     nothing = asking.errors_at("User.name")
-    assert (nothing.errors, nothing.uses, nothing.executions) == (0, (), None)
+    assert (nothing.errors, nothing.total, nothing.uses, nothing.executions) == (0, 0, (), None)
 
 
 def test_executions_are_an_estimate_that_tells_what_was_seen(world: World) -> None:

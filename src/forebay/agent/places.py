@@ -152,12 +152,10 @@ class Places:
         if name in META:
             return NOWHERE
         owners = frozenset[GraphQLObjectType]().union(*(spot.concrete for spot, _ in fields))
-        if len(owners) == 1:
-            [owner] = owners
-            return field(owner.name, name)
-        covering = (spot.parent.name for spot, _ in fields if spot.concrete == owners)
-        parent = next(covering, None)
-        return field(parent, name) if parent else NOWHERE
+        covering: Iterable[Any] = owners if len(owners) == 1 else (s.parent for s, _ in fields if s.concrete == owners)
+        having = (type_.name for type_ in covering if name in getattr(type_, "fields", ()))
+        found = next(having, None)
+        return field(found, name) if found else NOWHERE
 
     def _below(self, spot: _Spot, node: Any) -> Iterable[_Spot]:
         name = node.name.value

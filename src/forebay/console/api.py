@@ -42,7 +42,7 @@ def api(insights: Insights, gate: Gate) -> list[Route]:
 
     def errors(asked: Asked) -> Any:
         if "coordinate" in asked.query:
-            return questions(asked).errors_at(asked.need("coordinate"))
+            return questions(asked).errors_at(asked.need("coordinate"), asked.number("limit", 1000, 100_000))
         return questions(asked).errors(asked.number("limit", 100, 10_000), asked.query.get("operation"))
 
     asks: dict[str, Ask] = {

@@ -127,7 +127,7 @@ class Page:
         }
         if coordinate := query.get("coordinate", "").strip():
             view["clients_of"] = asking.clients_of(coordinate, limit=200)
-            view["errors_at"] = asking.errors_at(coordinate)
+            view["errors_at"] = asking.errors_at(coordinate, limit=200)
         elif operation := query.get("operation"):
             view["errors_of"] = asking.errors(limit=200, operation=operation)
         if "client" in query:

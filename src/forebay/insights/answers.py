@@ -231,12 +231,16 @@ class FieldExecutions:
 
 @dataclass(frozen=True, slots=True)
 class ErrorsAt:
-    """What became of one field: its errors by client and operation, and its executions where they are reported."""
+    """What became of one field: its errors by client and operation, and its executions where they are reported.
+
+    `errors` in `requests` are all of them, met in `total` uses, of which `uses` are those with most.
+    """
 
     about: About
     coordinate: str
     errors: int
     requests: int
+    total: int
     uses: tuple[ClientErrors, ...]
     executions: FieldExecutions | None
 

@@ -140,9 +140,11 @@ class Questions:
             ),
         )
 
-    def errors_at(self, coordinate: str) -> ErrorsAt:
+    def errors_at(self, coordinate: str, limit: int = 1000) -> ErrorsAt:
         """Who met errors at this field, and how its resolver fared."""
         coordinate = coordinate.strip()
+        rows = self._ask(queries.ERRORS_AT, coordinate=coordinate, limit=limit)
+        errors, requests, total = (rows[0][name] for name in ("errors", "requests", "total")) if rows else (0, 0, 0)
         uses = tuple(
             ClientErrors(
                 client=row["client"],
@@ -153,15 +155,16 @@ class Questions:
                 requests=row["failed"],
                 last_seen=utc(row["last_seen"]),
             )
-            for row in self._ask(queries.ERRORS_AT, coordinate=coordinate)
+            for row in rows
         )
         [seen] = self._ask(queries.EXECUTIONS_OF, coordinate=coordinate)
         durations = seen["durations"]
         return ErrorsAt(
             about=self.about,
             coordinate=coordinate,
-            errors=sum(use.errors for use in uses),
-            requests=sum(use.requests for use in uses),
+            errors=errors,
+            requests=requests,
+            total=total,
             uses=uses,
             executions=FieldExecutions(
                 seen["executions"], seen["failed"], seen["seen"], *(quantile(durations, q) for q in (0.5, 0.95, 0.99))
