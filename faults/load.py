@@ -12,7 +12,8 @@ from typing import Any
 from reports import shape
 
 from forebay.core import wire
-from forebay.core.record import ShapeColumns, columns_of
+from forebay.core.execution import Outcome
+from forebay.core.record import ExecutionColumns, ShapeColumns, columns_of
 from forebay.core.tally import Tallies
 
 COORDINATE = "Query.load"
@@ -122,6 +123,8 @@ class Agent:
             for number in range(self.tallies)
         }
         columns: dict[str, Any] = dict(columns_of(tallies))
+        failed = Outcome(requests=requests, errors=requests)  # each request, which `verify` counts as well
+        columns["executions"] = ExecutionColumns.of({(minute, self._shape.id, COORDINATE, client, ""): failed})
         return wire.encode(wire.Push(agent=self.name, sequence=sequence, shapes=[self._shape], **columns))
 
     def _acknowledged(self, body: bytes) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from forebay.core import wire
+from forebay.core.execution import Outcome, Place
 from forebay.core.record import ShapeColumns
 
 
@@ -62,6 +63,29 @@ class FakeCollector:
                 total[(*who, False)] += requests - errors
                 total[(*who, True)] += errors
         return +total
+
+    def errors(self) -> Counter[tuple[str, str]]:
+        """Errors by (operation name, coordinate)."""
+        shapes, total = self.shapes, Counter[tuple[str, str]]()
+        for (_, shape, coordinate, _, _), outcome in self.outcomes():
+            if outcome.errors:
+                total[shapes[shape].name, coordinate] += outcome.errors
+        return total
+
+    def executions(self) -> dict[str, tuple[int, int]]:
+        """By coordinate the executions that were seen, and, as an estimate, how many failed."""
+        total: dict[str, tuple[int, int]] = {}
+        for (_, _, coordinate, _, _), outcome in self.outcomes():
+            if outcome.sampled:
+                seen, failed = total.get(coordinate, (0, 0))
+                total[coordinate] = seen + outcome.sampled, failed + outcome.failed
+                assert sum(outcome.duration.values()) == outcome.executions
+        return total
+
+    def outcomes(self) -> list[tuple[Place, Outcome]]:
+        """Errors first."""
+        rows = [row for push in self.pushes.values() if push.executions for row in push.executions.rows()]
+        return sorted(rows, key=lambda row: row[1].sampled)
 
     def take(self, body: bytes) -> None:
         push = decoded(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from reports import report, shape, shape_record
+from reports import executions, report, shape, shape_record
 
 from forebay.core.record import SHAPES, TALLIES, encode
 from forebay.journal.port import Fetched
@@ -15,6 +15,7 @@ from forebay.store.port import Origin
 
 TABLES = (
     "traffic",
+    "executions",
     "shapes",
     "shape_entries",
     "ledger",
@@ -26,7 +27,7 @@ def blocks(org: str, first: int = 0) -> list[Block]:
     """Blocks that touch every table: reports of two days, a poison record, a shape."""
     now = int(time.time() * 1000)
     reports = [
-        encode(report(org, "a", first + 1, 5, received=now)),
+        encode(report(org, "a", first + 1, 5, received=now, executions=executions(5, now))),
         encode(report(org, "a", first + 2, 7, received=now - 86_400_000)),
         b"poison",
     ]
@@ -43,7 +44,8 @@ def origin(org: str, topic: str = TALLIES) -> Origin:
 
 def put(store: ClickHouse, *made: Block) -> None:
     for block in made:
-        store.insert(block.table, block.rows, block.token)
+        for table, rows in block.inserts():
+            store.insert(table, rows, block.token)
 
 
 def content(store: ClickHouse, org: str) -> dict[str, Any]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from forebay.core.coordinate import Entry, Kind
-from forebay.core.record import TALLIES, Record, Report, ShapeColumns, ShapeRecord, columns_of, encode, fields_of
+from forebay.core.execution import Outcome
+from forebay.core.record import (
+    TALLIES,
+    ExecutionColumns,
+    Record,
+    Report,
+    ShapeColumns,
+    ShapeRecord,
+    columns_of,
+    encode,
+    fields_of,
+)
 from forebay.core.shape import OperationType, Shape, unique_entries
 from forebay.core.tally import Tallies
 from forebay.journal.port import Message
@@ -36,6 +47,18 @@ def report(org: str, agent: str, sequence: int, requests: int = 1, graph: str = 
     columns: dict[str, Any] = dict(columns_of(tallies))
     stamp: dict[str, Any] = {"org": org, "graph": graph, "source": "native", "received": received}
     return Report(agent=agent, sequence=sequence, **columns, **stamp, **fields)
+
+
+def executions(errors: int, received: int = RECEIVED) -> ExecutionColumns:
+    """So many errors at User.email, and as many executions of it that were seen, each standing for ten."""
+    minute = minute_of(received)
+    estimate = Outcome(executions=10 * errors, sampled=errors, duration={10: 10 * errors})
+    return ExecutionColumns.of(
+        {
+            (minute, shape("Q").id(), "User.email", "web", "1"): Outcome(requests=errors, errors=errors),
+            (minute, "", "User.email", "web", "1"): estimate,
+        }
+    )
 
 
 def shape_record(org: str, of: Shape, graph: str = "g", received: int = RECEIVED) -> ShapeRecord:

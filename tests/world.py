@@ -14,12 +14,14 @@ from typing import Any
 from graphql import build_schema
 
 from forebay.agent.extract import Extractor
+from forebay.core.execution import Outcome
 from forebay.core.histogram import bucket
 from forebay.core.record import (
     SCHEMAS,
     SHAPES,
     TALLIES,
     TOPICS,
+    ExecutionColumns,
     Record,
     Report,
     SchemaRecord,
@@ -114,6 +116,19 @@ class World:
 
     def describe(self, shape: Shape) -> None:
         self._append(SHAPES, ShapeRecord(**fields_of(ShapeColumns.of(shape)), **self._stamp()))
+
+    def outcome(
+        self,
+        shape: Shape,
+        coordinate: str,
+        outcome: Outcome,
+        client: str = "web",
+        version: str = "1.0",
+        ago: float = 600,
+    ) -> None:
+        """What became of a field in requests of this shape, `ago` seconds before now."""
+        place = (int(self.now - ago) // 60, shape.id() if outcome.errors else "", coordinate, client, version)
+        self.report({}, executions=ExecutionColumns.of({place: outcome}))
 
     def report(self, tallies: Tallies, **fields: Any) -> None:
         columns: dict[str, Any] = columns_of(tallies)

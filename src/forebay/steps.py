@@ -21,6 +21,7 @@ STEPS = (
     "loader.gathered",  # a range is chosen, not yet declared
     "loader.declared",  # the commit holds the intent
     "loader.prepared",  # the block is built, nothing is sent
+    "loader.sent",  # the store has a part of the block, if it has several
     "loader.inserted",  # the store has the block, nothing is confirmed
     "loader.confirmed",  # the commit confirms the range
     "rebuild.noted",  # loaders wait, nothing is emptied

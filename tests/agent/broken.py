@@ -12,6 +12,7 @@ import pytest
 from forebay.agent.exporter import Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.integrations.reporters import Reporters
+from forebay.agent.outcomes import Outcomes, Sample, Sampling
 from forebay.agent.post import Post
 from forebay.agent.recorder import Recorder
 from forebay.agent.reporter import Reporter
@@ -26,11 +27,18 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (Recorder, "record"),
     (Recorder, "analyse"),
     (Recorder, "take"),
+    (Outcomes, "failed"),
+    (Outcomes, "analyse"),
+    (Outcomes, "take"),
     (Extractor, "operation"),
+    (Extractor, "places"),
     (Worker, "start"),
     (Exporter, "step"),
     (Post, "__call__"),
 )
+
+SAMPLING_STEPS: tuple[tuple[Any, str], ...] = ((Sampling, "draw"), (Sample, "add"), (Outcomes, "executed"))
+"""Of integrations that count resolver executions."""
 
 
 def name_of(step: tuple[Any, str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import graphene
 import pytest
-from broken import STEPS, broken, name_of, wait_for
+from broken import SAMPLING_STEPS, STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 
 from forebay.agent.integrations.graphene import Forebay
@@ -104,11 +104,21 @@ def test_a_subscription_counts_once_when_it_starts_and_has_no_duration(
     assert [push.duration for push in collector.pushes.values()] == [[{}]]
 
 
-@pytest.mark.parametrize("step", STEPS, ids=name_of)
+def test_errors_and_executions_are_told_by_field(collector: FakeCollector) -> None:
+    forebay = Forebay(collector.url, "token", interval=60, executions=1)
+    watched, bare = forebay.watch(schema()), schema()
+    for source, _, _ in DOCUMENTS:
+        assert both(watched, source) == both(bare, source)
+    assert forebay.close()
+    assert collector.errors() == {("B", "Query.fail"): 2}
+    assert collector.executions() == {"Query.hello": (4, 0), "Query.fail": (2, 2)}
+
+
+@pytest.mark.parametrize("step", [*STEPS, *SAMPLING_STEPS], ids=name_of)
 def test_results_are_the_same_whichever_step_of_the_agent_is_broken(collector: FakeCollector, step: Any) -> None:
     bare = [both(schema(), source) for source, _, _ in DOCUMENTS]
     with broken(step) as reached:
-        forebay = Forebay(collector.url, "token", interval=60)
+        forebay = Forebay(collector.url, "token", interval=60, executions=1)
         watched = forebay.watch(schema())
         assert [both(watched, source) for source, _, _ in DOCUMENTS] == bare
         forebay.flush(0)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from ariadne.asgi import GraphQL
 from ariadne.asgi.handlers import GraphQLHTTPHandler, GraphQLTransportWSHandler
-from broken import STEPS, broken, name_of, wait_for
+from broken import SAMPLING_STEPS, STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 
 from forebay.agent.integrations.ariadne import Forebay
@@ -130,11 +130,25 @@ def test_every_request_counts_with_its_outcome_and_answers_are_the_same_bytes(
     assert forebay.faults.counts == {}
 
 
-@pytest.mark.parametrize("step", STEPS, ids=name_of)
+@pytest.mark.parametrize(("server", "asked"), [(make, ask), (wsgi, ask_wsgi)], ids=["asgi", "wsgi"])
+def test_errors_and_executions_are_told_by_field_and_answers_are_the_same_bytes(
+    collector: FakeCollector, server: Any, asked: Any
+) -> None:
+    requests = [body for body, _, _ in REQUESTS] + ([{"query": "query L { later }"}] if server is make else [])
+    forebay = Forebay(SCHEMA, collector.url, "token", interval=60, executions=1)
+    assert asked(server(forebay), *requests) == asked(server(None), *requests)
+    assert forebay.close()
+    assert collector.errors() == {("B", "Query.fail"): 1, ("G", "Query.fail"): 1}
+    later = {"Query.later": (1, 0)} if server is make else {}
+    assert collector.executions() == {"Query.hello": (4, 0), "Query.fail": (2, 2), **later}
+    assert forebay.faults.counts == {}
+
+
+@pytest.mark.parametrize("step", [*STEPS, *SAMPLING_STEPS], ids=name_of)
 def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(collector: FakeCollector, step: Any) -> None:
     bodies = [body for body, _, _ in REQUESTS]
     with broken(step) as reached:
-        forebay = Forebay(SCHEMA, collector.url, "token", interval=60)
+        forebay = Forebay(SCHEMA, collector.url, "token", interval=60, executions=1)
         assert ask(make(forebay), *bodies) == ask(make(None), *bodies)
         forebay.flush(0)
         wait_for(reached)

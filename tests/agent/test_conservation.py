@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from forebay.agent.exporter import Bounds, Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
+from forebay.agent.outcomes import Sample
 from forebay.agent.post import Answer
 from forebay.agent.recorder import Limits, Recorder
 from forebay.agent.sealed import Sealed
@@ -38,7 +39,7 @@ columns = cache(lambda: SchemaColumns(id=content_hash(SDL.encode()), sdl=SDL))
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("record"), st.integers(0, 5), st.integers(0, 3)),
+        st.tuples(st.just("record"), st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)),
         st.sampled_from([("analyse",), ("coarsen",), ("save",), ("die",), ("leave",), ("full",), ("free",)]),
         st.tuples(st.just("step"), st.sampled_from(ANSWERS)),
     ),
@@ -51,12 +52,12 @@ class Life:
 
     def __init__(self, directory: Path | None, tallies: int, memory: int) -> None:
         self._directory = directory
-        self._limits = Limits(queued=3, memory=memory, variants=2, operations=2)
+        self._limits = Limits(queued=3, memory=memory, variants=2, operations=2, executions=2)
         self._bounds = Bounds(tallies=tallies, body=2_000, patience=10**6)
         self.taken: dict[tuple[str, int], wire.Push] = {}
         self.answer = "ack"
         self.full = False  # the disk was, since the process began
-        self.recorded = self.gone = 0
+        self.recorded = self.failed = self.gone = 0
         self.begin()
 
     def begin(self) -> None:
@@ -80,11 +81,16 @@ class Life:
         status = {"ack": 200, "reject": 400, "too-large": 413, "rubbish": 200, "busy": 503}[self.answer]
         return Answer(status, genuine=self.answer in ("ack", "reject"))
 
-    def record(self, operation: int, client: int) -> None:
+    def record(self, operation: int, client: int, errors: int) -> None:
         source = f"query Q{operation}($id: ID) {{ user(id: $id) {{ id }} }}"
         variables = {"id": "1"} if client else {}
-        self.recorder.record(source, None, variables, f"c{client}", str(client), 200, False, 0.1, client * 60)
+        at = {("user", "id"): errors, ("nowhere",): errors} if errors else {}
+        seen = Sample(7)
+        seen.add("User", "id", 0.1, failed=bool(errors))
+        who = f"c{client}", str(client)
+        self.recorder.record(source, None, variables, *who, 200, at, 0.1, client * 60, executions=seen)
         self.recorded += 1
+        self.failed += 2 * errors
 
     def die(self, file: Path | None = None) -> None:
         """By SIGKILL: what the disk does not have is gone."""
@@ -159,6 +165,12 @@ def through(life: Life, steps: list[tuple[Any, ...]]) -> None:
 def assert_kept(life: Life, steps: list[tuple[Any, ...]]) -> None:
     requests = sum(sum(push.requests) for push in life.taken.values())
     assert requests + life.told().total() + life.gone == life.recorded
+    if requests == life.recorded:  # then so are errors by field, and executions
+        outcomes = [row for push in life.taken.values() if push.executions for _, row in push.executions.rows()]
+        assert sum(outcome.errors for outcome in outcomes) == life.failed
+        assert sum(outcome.sampled for outcome in outcomes) == life.recorded
+        assert sum(outcome.executions for outcome in outcomes) == 7 * life.recorded
+        assert sum(sum(outcome.duration.values()) for outcome in outcomes) == 7 * life.recorded
     numbers: dict[str, list[int]] = {}
     for agent, sequence in life.taken:
         numbers.setdefault(agent, []).append(sequence)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fake_collector import FakeCollector, decoded, fake_collector
-from graphql import GraphQLSchema, build_schema, print_schema
+from graphql import GraphQLError, GraphQLSchema, build_schema, print_schema
 
 from forebay.agent.exporter import Bounds, Exporter
 from forebay.agent.extract import Extractor
@@ -81,6 +81,18 @@ def test_a_report_names_its_shapes_and_schema_once_a_day(collector: FakeCollecto
     assert first.schema_version == [first.schemas[0].id]
     assert not any(push.shapes or push.schemas for push in others)
     assert collector.headers[0]["Authorization"] == "Bearer token"
+
+
+def test_errors_that_are_found_after_their_tally_was_sent_follow_in_a_report_of_their_own(
+    collector: FakeCollector, reporter: Reporter
+) -> None:
+    reporter.record(QUERY)
+    assert reporter.flush(2)
+    recorder = reporter._recorder
+    recorder._fail(QUERY, None, next(iter(collector.shapes.values())), 1, "web", "1", {("user",): 2})
+    assert reporter.flush(2)
+    assert collector.errors() == {("Q", "Query.user"): 2}
+    assert (collector.requests(), len(collector.pushes)) == (1, 2)
 
 
 def test_shapes_are_named_again_on_the_next_day() -> None:
@@ -291,8 +303,10 @@ def test_no_value_of_a_variable_or_literal_leaves_and_neither_does_the_token(
 ) -> None:
     collector.faults.extend([400, 503])
     document = 'query S($id: ID, $role: Role) { user(id: $id, role: $role) { id } other: user(id: "hunter2") { id } }'
+    errors = [{"message": "hunter2", "path": ["user", "hunter2", "id"], "extensions": {"hunter2": "hunter2"}}]
+    errors += [GraphQLError("hunter2", path=["other", 1, "id"], original_error=ValueError("hunter2"))]  # type: ignore[list-item]
     for variables in ({"id": "hunter2"}, {"id": ["hunter2"]}, {"role": "hunter2"}, {"hunter2": {"x": "hunter2"}}):
-        reporter.record(document, "S", variables)
+        reporter.record(document, "S", variables, errors=errors)
         reporter.record('query { user(id: "hunter2") { hunter', None, variables)
         reporter.flush(2)
     assert sent(collector)
@@ -300,6 +314,8 @@ def test_no_value_of_a_variable_or_literal_leaves_and_neither_does_the_token(
         plain = gzip.decompress(body)
         assert b"hunter2" not in plain
         assert b"token" not in plain
+    coordinates = [at for push in sent(collector) if push.executions for at in push.executions.coordinate]
+    assert {"User.id", ""} == set(coordinates)
     assert "hunter2" not in caplog.text
     assert "token" not in caplog.text
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import graphql
 import pytest
-from broken import STEPS, broken, name_of, wait_for
+from broken import SAMPLING_STEPS, STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
-from graphql import GraphQLSchema, Source, build_schema, parse
+from graphql import GraphQLSchema, MiddlewareManager, Source, build_schema, parse
 
 from forebay.agent.integrations import graphql_core
 from forebay.agent.integrations.graphql_core import Forebay
 from forebay.agent.integrations.reporters import MOST_SCHEMAS
+from forebay.core.histogram import quantile
 
 SDL = """
 type Query { hello(name: String = "you"): String!  fail: String  later: String! }
@@ -189,14 +190,127 @@ def test_what_was_executed_without_being_valid_is_not_analysed_whatever_errors_i
     assert {shape.name: shape.invalid for shape in collector.shapes.values()} == {"A": False, "B": True}
 
 
-@pytest.mark.parametrize("step", [*STEPS, (Forebay, "_text"), (graphql_core, "_arguments")], ids=name_of)
+@pytest.mark.parametrize("kind", ["graphql", "graphql_sync", "execute"])
+def test_errors_are_attributed_to_the_fields_at_which_they_arose(
+    forebay: Forebay, collector: FakeCollector, kind: str
+) -> None:
+    for source in (
+        "query A { alias: fail hello }",
+        "query B { hello }",
+        "query C { ...F } fragment F on Query { fail }",
+    ):
+        settled(getattr(forebay, kind)(SCHEMA, source if kind != "execute" else parse(source), Root()))
+    assert forebay.flush()
+    assert collector.errors() == {("A", "Query.fail"): 1, ("C", "Query.fail"): 1}
+    assert collector.executions() == {}
+
+
+@pytest.fixture
+def sampling(collector: FakeCollector) -> Iterator[Forebay]:
+    forebay = Forebay(collector.url, "token", interval=60, executions=1)
+    yield forebay
+    forebay.close()
+
+
+@pytest.mark.parametrize("kind", ["graphql", "graphql_sync", "execute"])
+def test_the_executions_of_a_request_that_is_sampled_are_counted_and_its_result_is_the_same(
+    sampling: Forebay, collector: FakeCollector, kind: str
+) -> None:
+    sources = ["query A { fail hello again: hello __typename }", "{ __schema { queryType { name } } }", "{ nothing }"]
+    for source in [*sources, *(["query B { later }"] if kind != "graphql_sync" else [])]:
+        asked = source if kind != "execute" else parse(source)
+        given = settled(getattr(sampling, kind)(SCHEMA, asked, Root()))
+        assert given == settled(getattr(graphql, kind)(SCHEMA, asked, Root()))
+    assert sampling.flush()
+    later = {"Query.later": (1, 0)} if kind != "graphql_sync" else {}
+    assert collector.executions() == {"Query.hello": (2, 0), "Query.fail": (1, 1), **later}
+    assert sampling.faults.counts == {}
+
+
+class Upper:
+    """A host's own middleware."""
+
+    def resolve(self, next_: Any, root: Any, info: Any, **args: Any) -> Any:
+        value = next_(root, info, **args)
+        return value.upper() if isinstance(value, str) else value
+
+
+class Manager(MiddlewareManager):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("middleware", "counted"),
+    [
+        ([Upper()], True),
+        ((Upper(),), True),
+        (MiddlewareManager(Upper()), True),
+        (Manager(Upper()), False),
+        (None, True),
+    ],
+)
+def test_a_hosts_own_middlewares_work_as_before(
+    sampling: Forebay, collector: FakeCollector, middleware: Any, counted: bool
+) -> None:
+    bare = graphql.graphql_sync(SCHEMA, "{ hello }", Root(), middleware=middleware)
+    assert sampling.graphql_sync(SCHEMA, "{ hello }", Root(), middleware=middleware) == bare
+    positional = (SCHEMA, "{ hello }", Root(), None, None, None, None, None, middleware)
+    assert sampling.graphql_sync(*positional) == bare
+    assert sampling.flush()
+    assert collector.executions() == ({"Query.hello": (1, 0)} if counted else {})
+    assert collector.requests() == 2
+
+
+def test_a_resolver_that_returns_an_error_or_takes_its_time_is_told_as_such(
+    sampling: Forebay, collector: FakeCollector
+) -> None:
+    class Odd(Root):
+        def fail(self, info: Any) -> Any:
+            return RuntimeError("private")
+
+        async def later(self, info: Any) -> str:
+            await asyncio.sleep(0.02)
+            raise RuntimeError("private")
+
+    settled(sampling.graphql(SCHEMA, "{ fail later }", Odd()))
+    assert sampling.flush()
+    assert collector.executions() == {"Query.fail": (1, 1), "Query.later": (1, 1)}
+    durations = {place[2]: quantile(outcome.duration, 0.5) or 0 for place, outcome in collector.outcomes()}
+    assert durations["Query.later"] > 0.015
+
+
+def test_one_request_in_so_many_is_sampled_and_stands_for_that_many(collector: FakeCollector) -> None:
+    forebay = Forebay(collector.url, "token", interval=60, executions=0.05)
+    for _ in range(2_000):
+        forebay.graphql_sync(SCHEMA, "{ hello }", Root())
+    assert forebay.close()
+    [(_, outcome)] = collector.outcomes()
+    assert 40 < outcome.sampled < 180  # 100 expected, sigma 9.7
+    assert outcome.executions == 20 * outcome.sampled
+    assert collector.requests() == 2_000
+
+
+@pytest.mark.parametrize("rate", [-1, 1.5])
+def test_a_rate_that_is_no_share_counts_nothing_and_says_so(
+    collector: FakeCollector, rate: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    forebay = Forebay(collector.url, "token", interval=60, executions=rate)
+    forebay.graphql_sync(SCHEMA, "{ hello }", Root())
+    assert forebay.close()
+    assert collector.executions() == {}
+    assert "executions" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "step", [*STEPS, (Forebay, "_text"), (graphql_core, "_arguments"), *SAMPLING_STEPS], ids=name_of
+)
 def test_results_are_the_same_whichever_step_of_the_agent_is_broken(collector: FakeCollector, step: Any) -> None:
     def results(functions: Any) -> list[Any]:
         calls = [functions.graphql, functions.graphql_sync]
         return [settled(call(SCHEMA, source, Root())) for source, _, _ in DOCUMENTS for call in calls]
 
     with broken(step) as reached:
-        forebay = Forebay(collector.url, "token", interval=60)
+        forebay = Forebay(collector.url, "token", interval=60, executions=1)
         assert results(forebay) == results(graphql)
         forebay.flush(0)
         wait_for(reached)

@@ -156,6 +156,27 @@ def test_errors_of_events_and_parts(errors: bool) -> None:
     assert outcomes('multipart/mixed; boundary="a"', parts) == [Outcome(errors)]
 
 
+def test_the_paths_of_errors_are_read_from_events_parts_and_increments() -> None:
+    def error(*path: Any) -> dict[str, Any]:
+        return {"message": "private", "path": path}
+
+    first = {"data": {}, "errors": [error("a", 0, "b"), error("a", 1, "b")], "hasNext": True}
+    later = {
+        "incremental": [
+            {"path": ["list", 3], "errors": [error("name")]},  # relative, as some servers have it
+            {"path": ["list", 4], "errors": [error("list", 4, "name")]},
+            {"items": None, "path": ["list", 5], "errors": [{"message": "no path"}]},
+            {"id": "0", "subPath": ["deep"], "errors": [error("a", "deep", "c")]},
+        ],
+        "completed": [{"id": "1", "errors": [error("a", "d")]}],
+    }
+    expected = {("a", "b"): 2, ("list", "name"): 2, ("a", "deep", "c"): 1, ("a", "d"): 1}
+    parts = b"".join(b"--a\r\nContent-Type: application/json\r\n\r\n%s\r\n" % body(each) for each in (first, later))
+    events = b"".join(b"event: next\ndata: %s\n\n" % body(each) for each in (first, later))
+    for kind, text in (("multipart/mixed", parts + b"--a--"), ("text/event-stream", events)):
+        assert outcomes(kind, text) == [Outcome(errors=True, at=expected)]
+
+
 @pytest.mark.parametrize(
     ("end", "errors"),
     [

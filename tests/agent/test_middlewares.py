@@ -165,6 +165,15 @@ def test_every_request_counts_with_its_outcome_and_answers_are_the_same_bytes(
     assert forebay.faults.counts == {}
 
 
+def test_errors_are_attributed_to_the_fields_at_which_they_arose(side: Side, collector: FakeCollector) -> None:
+    forebay = watched(side.app(served), side, collector)
+    batch = [{"query": "query A { x: fail hello }"}, {"query": "query B { hello }"}, {"query": "query C { nothing }"}]
+    for asked in (batch[0], batch):
+        side.drive(forebay, [json.dumps(asked).encode()], headers=[JSON])
+    assert forebay.close()
+    assert collector.errors() == {("A", "Query.fail"): 2}
+
+
 @pytest.mark.parametrize(
     "step", [*STEPS, *((Exchange, name) for name in ("__init__", "answers", "end")), (Head, "add")], ids=name_of
 )
@@ -430,7 +439,10 @@ def test_operations_over_a_websocket_count_when_they_are_first_answered(collecto
     answers: dict[str, list[Any]] = {
         "1": [{"type": "next", "id": "1", "payload": {"data": {}}}, {"type": "complete", "id": "1"}],
         "2": [{"type": "error", "id": "2", "payload": [{"message": "no"}]}],
-        "3": [{"type": "data", "id": "3", "payload": {"errors": [{}]}}, {"type": "complete", "id": "3"}],
+        "3": [
+            {"type": "data", "id": "3", "payload": {"errors": [{"path": ["fail"]}]}},
+            {"type": "complete", "id": "3"},
+        ],
         "4": [{"type": "complete", "id": "4"}],
     }
 
@@ -453,4 +465,5 @@ def test_operations_over_a_websocket_count_when_they_are_first_answered(collecto
     assert drive.socket(forebay, asked, "/graphql", headers) == bare
     assert forebay.close()
     assert collector.usage() == {("web", "", name, name in "BC"): 1 for name in "ABCD"}
+    assert collector.errors() == {("C", "Query.fail"): 1}
     assert {sum(count[2].values()) for push in collector.pushes.values() for _, count in push.rows()} == {0}

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import strawberry
-from broken import STEPS, broken, name_of, wait_for
+from broken import SAMPLING_STEPS, STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
 from graphql import GraphQLError, GraphQLSchema, validate
 from strawberry.asgi import GraphQL
@@ -196,7 +196,30 @@ def test_a_broken_agent_never_reaches_the_host(service: Service, monkeypatch: py
     assert service.forebay.faults.counts == {"strawberry": 2}
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step[1] != "count"], ids=name_of)
+def test_errors_and_executions_are_told_by_field_and_results_are_the_same() -> None:
+    bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
+    with fake_collector() as collector:
+        service = Service(collector, executions=1)
+        for query in ("query A { hello again: hello }", "query B { fail hello }", "query C { nothing }"):
+            for result, expected in zip(both(service, query), each(bare, query), strict=True):
+                assert (result.data, str(result.errors)) == (expected.data, str(expected.errors))
+        assert asyncio.run(service.schema.execute("query D { later }")).data == {"later": "later"}
+        service.forebay.close()
+        assert collector.errors() == {("B", "Query.fail"): 2}
+        assert collector.executions() == {"Query.hello": (6, 0), "Query.fail": (2, 2), "Query.later": (1, 0)}
+        assert service.forebay.faults.counts == {}
+
+
+def test_without_sampling_no_resolver_is_looked_at(service: Service) -> None:
+    [extension] = [each for each in service.schema.get_extensions() if "forebay" in type(each).__module__]
+    assert not extension._implements_resolve()
+    both(service, "query B { fail }")
+    service.usage()
+    assert service.collector.executions() == {}
+    assert service.collector.errors() == {("B", "Query.fail"): 2}
+
+
+@pytest.mark.parametrize("step", [*(step for step in STEPS if step[1] != "count"), *SAMPLING_STEPS], ids=name_of)
 def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: Any) -> None:
     bodies = [{"query": source} for source in ("query A { hello }", "query B { fail }", "query C { none }", "{")]
 
@@ -206,7 +229,7 @@ def test_answers_are_the_same_bytes_whichever_step_of_the_agent_is_broken(step: 
             return [((answer := await http.post("/", json=body)).status_code, answer.content) for body in bodies]
 
     with broken(step) as reached, fake_collector() as collector:
-        service = Service(collector)
+        service = Service(collector, executions=1)
         bare = strawberry.Schema(Query, subscription=Subscription, extensions=[masked])
         assert asyncio.run(answers(service.schema)) == asyncio.run(answers(bare))
         service.forebay.flush(0)

@@ -13,12 +13,13 @@ import zstandard
 from collector.server import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reports import shape
+from msgspec import UNSET
+from reports import executions, shape
 
 from forebay.access import Scope
 from forebay.collector.intake import RETENTION_MINUTES
 from forebay.core import wire
-from forebay.core.record import SCHEMAS, SHAPES, Report, ShapeColumns, columns_of
+from forebay.core.record import SCHEMAS, SHAPES, ExecutionColumns, Report, ShapeColumns, columns_of
 
 SHAPE = ShapeColumns.of(shape("Q", "Query.a"))
 
@@ -59,6 +60,30 @@ def test_a_shape_that_is_not_the_hash_of_its_content_is_refused(server: Server, 
     answer = server.post(wire.PATH, push(shapes=[forged]), graph)
     assert answer.status_code == 400
     assert "not the hash" in answer.json()["message"]
+    assert server.records(graph) == []
+
+
+def test_executions_are_kept_with_their_report_and_its_absurd_times_are_replaced(server: Server, graph: str) -> None:
+    now = int(time.time() * 1000)
+    early, timely = executions(3, 60_000), executions(3, now)
+    for sequence, seen in enumerate((early, timely), 1):
+        assert server.post(wire.PATH, push(sequence=sequence, executions=seen), graph).status_code == 200
+    plain = push(sequence=3)
+    assert b"executions" not in plain
+    assert server.post(wire.PATH, plain, graph).status_code == 200
+    replaced, kept, none = (report for report in server.records(graph) if isinstance(report, Report))
+    assert kept.executions == timely
+    assert replaced.executions
+    assert {minute - now // 60_000 in (0, 1) for minute in replaced.executions.minute} == {True}
+    assert (replaced.executions.errors, replaced.adjusted, none.executions) == ([3, 0], {}, UNSET)
+
+
+def test_executions_that_are_wrong_or_too_many_refuse_the_report(server: Server, graph: str) -> None:
+    wrong = push(executions=executions(3)).replace(b'"failed":[0,0]', b'"failed":[9,0]')
+    assert server.post(wire.PATH, wrong, graph).json()["code"] == "malformed"
+    row = dict(executions(3).rows())
+    many = ExecutionColumns.of({(n, *place[1:]): outcome for n in range(40_000) for place, outcome in row.items()})
+    assert server.post(wire.PATH, push(executions=many), graph).json()["code"] == "too_large"
     assert server.records(graph) == []
 
 

@@ -54,6 +54,8 @@ def test_every_question_has_an_address(browse: Browse) -> None:
     assert [each["client"] for each in body("clients")["clients"]] == ["Android App"]
     assert body("fields?client=Android%20App&version=1.3.4")["requests"] == 10
     assert body("operations?limit=5")["operations"][0]["name"] == "Profile"
+    assert body("errors?operation=x")["fields"] == body("errors")["fields"] == []
+    assert body("errors?coordinate=User.email")["executions"] is None
     assert {each["use"]["coordinate"] for each in body("schema")["types"]} >= {"Query", "User"}
     assert sum(each["requests"] for each in body("requests?window=24h&steps=5")["moments"]) == 10
     assert body("graphs")[0]["graph"] == "shop"

@@ -10,6 +10,8 @@ from world import SDL, World
 
 from forebay.access import Identity, Scope, SigningKeys
 from forebay.console import wording
+from forebay.core.execution import Outcome
+from forebay.core.histogram import bucket
 from forebay.store.clickhouse import ClickHouse
 
 NASTY = "<script>alert(1)</script>"
@@ -77,6 +79,27 @@ def test_forms_ask_the_questions_and_keep_what_was_asked(browse: Browse, world: 
     fields = browse("/?client=web&version=2").text
     assert "User.nick" in fields
     assert "No such client" in browse("/?client=nobody").text
+
+
+def test_errors_and_executions_are_shown_by_field_and_by_operation(browse: Browse, world: World) -> None:
+    world.publish()
+    shape = world.request(PROFILE, 7, errors=3, client=NASTY, variables={"id": "1"})
+    world.outcome(shape, "User.email", Outcome(requests=3, errors=4), client=NASTY)
+    world.outcome(shape, "", Outcome(requests=1, errors=2))
+    world.outcome(shape, "User.nick", Outcome(executions=500, sampled=5, failed=100, duration={bucket(0.02): 500}))
+    world.load()
+    text = browse("/?coordinate=User.email").text
+    assert "4 errors in 3 requests" in text
+    assert "<script>alert" not in text
+    assert f"operation={shape.operation}#answer" in text
+    nick = browse("/?coordinate=User.nick").text
+    for words in ("about 500 executions", "20 % failed", "p95 19 ms", "estimate", "from 5 that were seen"):
+        assert words in nick, words
+    assert "Errors that arose here" not in nick
+    operation = browse(f"/?operation={shape.operation}").text
+    for words in ("Errors of", "Profile", "6 errors, of which 2 arose where the field is not known", "User.email"):
+        assert words in operation, words
+    assert "No errors at fields" in browse("/?operation=another").text
 
 
 def test_a_schema_is_checked_on_the_page(browse: Browse, world: World) -> None:

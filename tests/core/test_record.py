@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.coordinate import Entry, Kind, State
+from forebay.core.execution import Outcome
 from forebay.core.record import (
+    ExecutionColumns,
     Record,
     Report,
     SchemaRecord,
@@ -63,6 +65,21 @@ RECORDS: dict[str, Record] = {
         ),
         **STAMP,
     ),
+    "report-executions": Report(
+        agent="0123456789abcdef" * 2,
+        sequence=8,
+        **columns({(29_916_666, "v1", SHAPE.id(), "web", "3.2.0", 200): (5, 2, {80: 5})}),
+        executions=ExecutionColumns.of(
+            {
+                (29_916_666, SHAPE.id(), "User.email", "web", "3.2.0"): Outcome(requests=2, errors=3),
+                (29_916_666, "", "User.email", "web", "3.2.0"): Outcome(
+                    executions=200, sampled=2, failed=100, duration={70: 200}
+                ),
+                (29_916_666, "", "", "", ""): Outcome(requests=1, errors=1),
+            }
+        ),
+        **STAMP,
+    ),
     "shape": ShapeRecord(**fields_of(ShapeColumns.of(SHAPE)), **STAMP),
     "schema": SchemaRecord(id="v1", sdl="type Query { me: User }", **STAMP),
 }
@@ -109,6 +126,35 @@ def test_a_report_that_breaks_an_invariant_is_refused(old: bytes, new: bytes) ->
     assert old in raw
     with pytest.raises(RejectRecord):
         decode(raw.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"errors":[3,0,1]', b'"errors":[3,0]'),
+        (b'"errors":[3,0,1]', b'"errors":[1,0,1]'),
+        (b'"failed":[0,100,0]', b'"failed":[0,201,0]'),
+        (b'"sampled":[0,2,0]', b'"sampled":[0,-2,0]'),
+        (b'"duration":[{},{"70":', b'"duration":[{},{"384":'),
+        (b'"shape":["4140', b'"shape":["414'),
+        (b'"shape":["4140', b'"shape":["x140'),
+        (b'"coordinate":["User.email"', b'"coordinate":[null'),
+    ],
+)
+def test_executions_that_break_an_invariant_are_refused(old: bytes, new: bytes) -> None:
+    head, between, executions = encode(RECORDS["report-executions"]).partition(b'"executions":')
+    assert old in executions
+    with pytest.raises(RejectRecord):
+        decode(head + between + executions.replace(old, new))
+
+
+def test_executions_come_back_from_their_columns() -> None:
+    record = RECORDS["report-executions"]
+    assert isinstance(record, Report)
+    assert record.executions
+    executions = dict(record.executions.rows())
+    assert ExecutionColumns.of(executions) == record.executions
+    assert ExecutionColumns.of({}) == ExecutionColumns.of(dict(ExecutionColumns.of({}).rows()))
 
 
 @given(st.binary(max_size=300))

@@ -11,6 +11,8 @@ import pytest
 from world import SDL, World
 
 from forebay.core.coordinate import Entry, Kind, State
+from forebay.core.execution import Outcome
+from forebay.core.histogram import bucket, quantile
 from forebay.core.shape import Coverage, Shape
 from forebay.insights.answers import Reason, Verdict
 from forebay.insights.mistakes import BadQuestion
@@ -62,6 +64,51 @@ def test_a_list_of_uses_that_is_cut_off_still_counts_them_all(world: World) -> N
     answer = world.ask().clients_of("User.email", limit=2)
     assert [use.client for use in answer.uses] == ["client4", "client3"]
     assert (answer.total, answer.requests) == (5, 60)
+
+
+def test_where_errors_arose_and_for_whom(world: World) -> None:
+    profile = world.request(PROFILE, 10, errors=4, client="app")
+    users = world.request("query All { users { email } }", 5, errors=2)
+    for _ in range(2):
+        world.outcome(profile, "User.email", Outcome(requests=2, errors=3), client="app")
+    world.outcome(users, "User.email", Outcome(requests=2, errors=5))
+    world.outcome(users, "Query.users", Outcome(requests=1, errors=1))
+    world.outcome(users, "", Outcome(requests=1, errors=2))
+    world.outcome(users, "User.email", Outcome(requests=1, errors=1), ago=8 * 86_400)
+    world.load()
+    asking = world.ask()
+    answer = asking.errors()
+    assert (answer.errors, answer.unattributed, answer.total) == (14, 2, 2)
+    assert [(each.coordinate, each.errors, each.requests, each.clients) for each in answer.fields] == [
+        ("User.email", 11, 6, 2),
+        ("Query.users", 1, 1, 1),
+    ]
+    assert [each.coordinate for each in asking.errors(limit=1).fields] == ["User.email"]
+    of_one = asking.errors(operation=users.operation)
+    assert (of_one.errors, of_one.unattributed, of_one.total) == (8, 2, 2)
+    at = asking.errors_at(" User.email ")
+    assert (at.errors, at.requests, at.executions) == (11, 6, None)
+    assert [(use.client, use.name, use.operation, use.errors, use.requests) for use in at.uses] == [
+        ("app", "Profile", profile.operation, 6, 4),
+        ("web", "All", users.operation, 5, 2),
+    ]
+    assert [at.total, *(use.client for use in asking.errors_at("User.email", limit=1).uses)] == [2, "app"]
+    nothing = asking.errors_at("User.name")
+    assert (nothing.errors, nothing.total, nothing.uses, nothing.executions) == (0, 0, (), None)
+
+
+def test_executions_are_an_estimate_that_tells_what_was_seen(world: World) -> None:
+    shape = world.request(PROFILE)
+    quick, slow = bucket(0.001), bucket(0.1)
+    world.outcome(shape, "User.email", Outcome(executions=1_000, sampled=10, failed=100, duration={quick: 1_000}))
+    world.outcome(shape, "User.email", Outcome(executions=100, sampled=10, duration={slow: 100}), client="app")
+    world.load()
+    found = world.ask().errors_at("User.email")
+    assert found.errors == 0
+    assert found.executions
+    assert (found.executions.executions, found.executions.failed, found.executions.sampled) == (1_100, 100, 20)
+    assert (found.executions.p50, found.executions.p95) == (quantile({quick: 1}, 0.5), quantile({slow: 1}, 0.5))
+    assert world.ask().errors().fields == ()
 
 
 def test_an_argument_that_was_left_out_is_not_used(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from reports import executions
 from world import World
 
 from forebay.errors import RetryLater
@@ -65,6 +66,8 @@ def test_numbers_that_an_agent_skipped_are_counted_as_missing_until_they_come(al
     [
         ("ALTER TABLE traffic DELETE WHERE client = 'web'", "the tallies hold 0 requests"),
         ("INSERT INTO traffic SELECT * FROM traffic", "the tallies hold 10 requests, the ledger 5"),
+        ("ALTER TABLE executions DELETE WHERE errors > 0", "holds 5 errors and executions, the ledger 10"),
+        ("INSERT INTO executions SELECT * FROM executions", "holds 20 errors and executions, the ledger 10"),
         ("ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 0", "requests, the ledger"),
         ("ALTER TABLE ledger DELETE WHERE topic = 'forebay.tallies' AND first_offset = 1", "the ledger ends"),
         ("INSERT INTO ledger SELECT * FROM ledger WHERE topic = 'forebay.shapes'", "accounts for 2 records"),
@@ -73,7 +76,7 @@ def test_numbers_that_an_agent_skipped_are_counted_as_missing_until_they_come(al
     ],
 )
 def test_whatever_is_missing_or_doubled_is_found(alone: World, damage: str, words: str) -> None:
-    alone.request(QUERY, 5)
+    alone.request(QUERY, 5, executions=executions(5, int(alone.now * 1000)))
     alone.load()
     alone.append_raw(b"{")
     alone.load()

@@ -36,10 +36,16 @@ def totals(pipeline: Pipeline) -> dict[str, int]:
     return found
 
 
+def errors(pipeline: Pipeline) -> dict[str, int]:
+    """The errors of each client; its agent reports one of each request."""
+    uses = pipeline.ask("errors?coordinate=Query.load&window=1d")["uses"]
+    return {use["client"]: use["errors"] for use in uses}
+
+
 def check(pipeline: Pipeline, agents: list[Agent]) -> None:
     verification = everything_loaded(pipeline)
     assert verification["ok"], verification
-    assert totals(pipeline) == {agent.name: agent.requests for agent in agents}
+    assert totals(pipeline) == errors(pipeline) == {agent.name: agent.requests for agent in agents}
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if not step.startswith(("spill.", "rebuild.", "replay."))])

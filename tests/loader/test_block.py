@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import report, shape, shape_record
+from reports import executions, report, shape, shape_record
 
-from forebay.core.record import encode
+from forebay.core.record import ExecutionColumns, encode
 from forebay.core.sequences import MAX_INTERVALS, Sequences
 from forebay.journal.port import Fetched
 from forebay.loader.block import build, token
@@ -44,6 +44,24 @@ def test_equal_tallies_of_many_reports_become_one_row() -> None:
     assert (ledger["records"], ledger["tallies"], ledger["landed_requests"]) == (100, 100, 500)
     assert (ledger["first_offset"], ledger["last_offset"]) == (0, 99)
     assert block.requests == 500
+
+
+def test_executions_are_folded_and_go_in_first_and_a_range_without_any_is_one_insert() -> None:
+    records = fetched(
+        *(encode(report("o", f"agent-{n}", 1, 5, executions=executions(n))) for n in (1, 2)),
+        encode(report("o", "agent-3", 1, 5)),
+        encode(report("o", "agent-1", 1, 5, executions=executions(1))),  # a repeat
+    )
+    block = build(ORIGIN, records, {})
+    (first, [row]), (second, _) = block.inserts()
+    assert (first, second) == ("landing_executions", "landing")
+    columns = dict(zip(ExecutionColumns.__struct_fields__, row["executions"], strict=True))
+    assert (columns["coordinate"], columns["errors"]) == (["User.email"] * 2, [3, 0])
+    assert (columns["sampled"], columns["executions"], columns["duration"][1]) == ([0, 3], [0, 30], {10: 30})
+    [ledger] = of_kind(block.rows, "range")
+    assert list(detail(ledger)["executions"].values()) == [6]
+    assert block.weight == 1 + 2
+    assert [table for table, _ in build(ORIGIN, records[2:3], {}).inserts()] == ["landing"]
 
 
 def test_graphs_are_kept_apart() -> None:

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killed import LOADER_STEPS, Killed, kill_at, killed_at
 from loader.ailing_store import Ailing
-from reports import message, report
+from msgspec import UNSET
+from reports import executions, message, report
 
 from forebay.core.intent import Range, Word, from_metadata, to_metadata, topic_id_in, word_in
 from forebay.core.record import TALLIES, TOPICS
@@ -52,6 +53,17 @@ def landed(store: Store, org: str) -> dict[str, int]:
     return totals | {"days": store.query(days, {"org": org})[0]["n"]}
 
 
+def outcomes(store: Store, org: str) -> set[int]:
+    """Errors by field, executions seen, and half of what the ledger says of both together."""
+    [row] = store.query(
+        "SELECT sum(errors) AS errors, sum(sampled) AS seen, sum(executions) AS estimated FROM executions"
+        " WHERE org = {org:String}",
+        {"org": org},
+    )
+    [ledger] = store.query("SELECT sum(counted) AS n FROM ledger_executions WHERE org = {org:String}", {"org": org})
+    return {row["errors"], row["seen"], row["estimated"] // 10, ledger["n"] // 2}
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     log=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 8)), min_size=1, max_size=40),
@@ -67,10 +79,16 @@ def test_any_arrivals_repeats_kills_and_replays_count_each_report_once(
         journal = SqliteJournal(Path(folder) / "journal.sqlite3", TOPICS)
         parts = [log[n::3] for n in range(3)]
         attempts: list[tuple[str, int] | None] = [*kills, None]
-        for number, kill in enumerate(attempts):
-            for agent, sequence in parts[number] if number < len(parts) else ():
-                record = report(org, agent, sequence, requests=weight[agent] * sequence, received=now)
+
+        def append(part: list[tuple[str, int]]) -> None:
+            for agent, sequence in part:
+                requests = weight[agent] * sequence
+                seen = executions(requests, now) if agent != "a" else UNSET
+                record = report(org, agent, sequence, requests, received=now, executions=seen)
                 journal.append([message(record)]).result()
+
+        for number, kill in enumerate(attempts):
+            append(parts[number] if number < len(parts) else [])
             on_step(None)
             if kill:
                 kill_at(*kill)
@@ -78,13 +96,12 @@ def test_any_arrivals_repeats_kills_and_replays_count_each_report_once(
                 loader_on(journal, store).drain()
         on_step(None)
         for part in parts[len(attempts) :]:
-            for agent, sequence in part:
-                record = report(org, agent, sequence, requests=weight[agent] * sequence, received=now)
-                journal.append([message(record)]).result()
+            append(part)
         loader_on(journal, store).drain()
         journal.close()
     expected = sum(weight[agent] * sequence for agent, sequence in set(log))
     assert set(landed(store, org).values()) == {expected}
+    assert outcomes(store, org) == {sum(weight[agent] * sequence for agent, sequence in set(log) if agent != "a")}
     [ledger] = store.query(
         "SELECT sum(repeat_requests) AS repeats, sum(records) AS records FROM ledger WHERE org = {org:String}",
         {"org": org},
@@ -99,11 +116,12 @@ def test_killed_at_each_step_the_next_loader_goes_on_exactly(store: Store, tmp_p
     journal = SqliteJournal(tmp_path / "journal.sqlite3", TOPICS)
     now = int(time.time() * 1000)
     for sequence in range(1, 31):
-        journal.append([message(report(org, "a", sequence, requests=sequence, received=now))]).result()
+        record = report(org, "a", sequence, sequence, received=now, executions=executions(sequence, now))
+        journal.append([message(record)]).result()
     with killed_at(step):
         loader_on(journal, store).drain()
     loader_on(journal, store).drain()
-    assert set(landed(store, org).values()) == {sum(range(1, 31))}
+    assert set(landed(store, org).values()) == outcomes(store, org) == {sum(range(1, 31))}
     journal.close()
 
 

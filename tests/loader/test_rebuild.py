@@ -19,7 +19,17 @@ from killed import LOADER_STEPS, Killed, kill_at, killed_at
 from reports import message, minute_of, report, shape, shape_record
 from world import database
 
-from forebay.core.record import SHAPES, TALLIES, TOPICS, Record, Report, TallyColumns, decode
+from forebay.core.execution import Executions, Outcome
+from forebay.core.record import (
+    SHAPES,
+    TALLIES,
+    TOPICS,
+    ExecutionColumns,
+    Record,
+    Report,
+    TallyColumns,
+    decode,
+)
 from forebay.core.shape import Shape
 from forebay.core.tally import Tallies
 from forebay.errors import ForebayError, RetryLater, Stop
@@ -77,7 +87,12 @@ class Site:
             (minute_of(self.now) - 1440 * day, "v", QUERY.id(), agent, "1", 200): (count, 0, {10: count})
             for day, count in requests.items()
         }
-        record = report(ORG, agent, sequence, tallies=tallies, received=self.now, **fields)
+        outcomes: Executions = {
+            (minute_of(self.now) - 1440 * day, QUERY.id(), "Query.a", agent, "1"): Outcome(count, count)
+            for day, count in requests.items()
+        }
+        seen = ExecutionColumns.of(outcomes)
+        record = report(ORG, agent, sequence, tallies=tallies, received=self.now, executions=seen, **fields)
         self.journal.append([message(record)]).result()
 
     def append_raw(self, raw: bytes) -> None:
@@ -98,6 +113,11 @@ class Site:
 
     def traffic(self) -> dict[tuple[str, date], int]:
         rows = self.store.query("SELECT client, toDate(time) AS d, sum(requests) AS n FROM traffic GROUP BY client, d")
+        return {(row["client"], row["d"]): row["n"] for row in rows}
+
+    def errors(self) -> dict[tuple[str, date], int]:
+        """By field; as many as there are requests, unless a part of a report is missing."""
+        rows = self.store.query("SELECT client, toDate(time) AS d, sum(errors) AS n FROM executions GROUP BY client, d")
         return {(row["client"], row["d"]): row["n"] for row in rows}
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -191,13 +211,28 @@ def test_any_log_is_rebuilt_to_what_it_was(
     if stop:
         site.rebuilding().run(days(max(chosen), min(chosen)))
     site.load()
-    assert site.traffic() == expected
+    assert site.traffic() == site.errors() == expected
     assert site.verified() == ()
-    for table in ("traffic", "ledger"):
+    for table in ("traffic", "executions", "ledger"):
         site.store.command(f"OPTIMIZE TABLE {table} FINAL")
-    assert site.traffic() == expected
+    assert site.traffic() == site.errors() == expected
     assert site.verified() == ()
     site.journal.close()
+
+
+@pytest.mark.parametrize("loss", ["TRUNCATE TABLE", "DROP TABLE"])
+def test_a_lost_table_of_executions_comes_back_and_days_without_it_are_known_as_hollow(site: Site, loss: str) -> None:
+    site.append("a", 1, {0: 3, 3: 2})
+    site.load()
+    before = site.errors()
+    site.store.command(f"{loss} executions")
+    site.rebuilding().run(days(0))
+    assert site.errors() == {("a", TODAY): 3}
+    assert "hollow" in site.reasons("7d")
+    site.rebuilding().run(days(3))
+    assert site.errors() == before
+    assert "hollow" not in site.reasons("7d")
+    assert site.verified() == ()
 
 
 @pytest.mark.parametrize("step", REBUILD_STEPS)
@@ -214,7 +249,7 @@ def test_killed_at_each_step_and_run_again_every_total_is_the_same(site: Site, s
         with pytest.raises(RetryLater, match=f"a rebuild of {ago(2)} to {ago(1)} is unfinished: run it again"):
             site.load()
     outcome = site.rebuilding().run(days(2, 1))
-    assert site.traffic() == before
+    assert site.traffic() == site.errors() == before
     assert site.ledger() == ledger
     assert site.verified() == ()
     assert "rebuild" not in site.reasons("7d")
@@ -235,12 +270,13 @@ def test_days_of_every_age_are_emptied_and_only_these(site: Site) -> None:
     site.store.command(f"INSERT INTO traffic SELECT * FROM traffic WHERE toDate(time) = '{ago(60)}'")
     assert site.traffic()["a", ago(50)] == 16
     site.rebuilding().run(days(50, 3))
+    assert site.errors() == {("a", TODAY): 2, ("a", ago(3)): 4, ("a", ago(50)): 8, ("a", ago(60)): 16}
     assert site.traffic() == {("a", TODAY): 2, ("a", ago(3)): 4, ("a", ago(50)): 8, ("a", ago(60)): 32}
     site.rebuilding().run(days(60, 60))
     assert site.verified() == ()
 
 
-@pytest.mark.parametrize("step", LOADER_STEPS[1:4])
+@pytest.mark.parametrize("step", LOADER_STEPS[1:5])
 def test_what_a_killed_loader_had_declared_is_settled_first(site: Site, step: str) -> None:
     filled(site)
     site.append("c", 1, {1: 1_000, 3: 1_000})

@@ -130,6 +130,7 @@ def test_answers_are_those_of_the_server_and_each_request_counts(service: int, r
     assert answers(router.port) == answers(service)
     assert router.usage() == USAGE
     assert router.uncovered() == 0
+    assert router.collector.errors() == {(name, "Query.fail"): 1 for name in "BFI"}
 
 
 def fail(*_: object, **__: object) -> None:

@@ -96,6 +96,7 @@ def test_operations_get_what_the_server_says_and_count(
     failing = "BDEF" if protocol == NEW else "BCDEF"  # Strawberry takes only subscriptions by the older one
     assert router.usage() == {("", "", name, name in failing): 1 for name in "ABCDEF"}
     assert router.uncovered() == 0
+    assert router.collector.errors() == ({("D", "Query.fail"): 1} if protocol == NEW else {})
 
 
 def test_who_asks_is_told_by_headers_or_by_the_connections_parameters(router: Routed) -> None:

@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 from front.control import Front
-from reports import report, shape, shape_record
+from msgspec import UNSET
+from reports import executions, report, shape, shape_record
 
 from forebay.core.histogram import LAST_BUCKET
 from forebay.core.record import SCHEMAS, SHAPES, TALLIES, Record, SchemaRecord, encode
@@ -36,7 +37,16 @@ def records(chance: random.Random, now: int) -> dict[str, list[dict[str, Any]]]:
     for graph in ("one", "two"):
         for agent, sequence in itertools.product(("a", "b"), range(1, 6)):
             made[TALLIES].append(
-                report("", agent, sequence, graph=graph, received=now, tallies=tallies(chance, now), lost={"full": 3})
+                report(
+                    "",
+                    agent,
+                    sequence,
+                    graph=graph,
+                    received=now,
+                    tallies=tallies(chance, now),
+                    lost={"full": 3},
+                    executions=chance.choice((UNSET, executions(sequence, now))),
+                )
             )
         for used in SHAPES_USED:
             made[SHAPES] += [shape_record("", used, graph, received) for received in (now - 5_000, now)]
@@ -74,7 +84,8 @@ def load(store: ClickHouse, topic: str, raws: list[bytes]) -> None:
     fetched = [Fetched(offset, int(time.time() * 1000), raw) for offset, raw in enumerate(raws)]
     block = build(Origin(f"loads-{next(numbers)}", topic, "id", 0), fetched, {})
     assert block.dead_letters == 0
-    store.insert(block.table, block.rows, block.token)
+    for table, rows in block.inserts():
+        store.insert(table, rows, block.token)
 
 
 def totals(store: ClickHouse, org: str) -> dict[str, list[dict[str, Any]]]:
@@ -83,6 +94,7 @@ def totals(store: ClickHouse, org: str) -> dict[str, list[dict[str, Any]]]:
     queries = {
         "traffic": f"SELECT {keys}, sum(requests) AS r, sum(errors) AS e, sumMap(duration) AS d FROM traffic"
         " WHERE org = {org:String} GROUP BY ALL ORDER BY ALL",
+        "executions": "SELECT * EXCEPT org FROM executions FINAL WHERE org = {org:String} ORDER BY ALL",
         **{
             table: f"SELECT * EXCEPT org FROM {table} FINAL WHERE org = {{org:String}} ORDER BY ALL"
             for table in ("shapes", "shape_entries", "schemas")
@@ -100,7 +112,8 @@ def test_records_that_are_pulled_as_they_are_give_the_totals_that_the_loader_giv
     for topic, of in made.items():
         raws = {org: [msgspec.json.encode(record | {"org": org}) for record in of] for org in ("loaded", "pulled")}
         load(served, topic, raws["loaded"])
-        pull(front, landing.REPORTS if topic == TALLIES else landing.NAMED, raws["pulled"])
+        for table in (landing.REPORTS, landing.EXECUTIONS) if topic == TALLIES else (landing.NAMED,):
+            pull(front, table, raws["pulled"])
     loaded, pulled = totals(served, "loaded"), totals(served, "pulled")
     assert all(loaded.values())
     assert pulled == loaded
@@ -134,6 +147,7 @@ def test_the_engine_takes_every_statement_of_pulling_twice(pulling: ClickHouse) 
         "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND name LIKE 'pull%' ORDER BY name"
     )
     assert [(row["name"], row["engine"]) for row in made] == [
+        ("pull_executions_view", "MaterializedView"),
         ("pull_named", "Kafka"),
         ("pull_named_refused", "MaterializedView"),
         ("pull_named_view", "MaterializedView"),
@@ -155,16 +169,21 @@ def test_what_a_kafka_table_yields_reaches_the_landing_tables_or_is_put_aside(pu
     for statement in kafka:
         pulling.command(statement.partition(" ENGINE = Kafka")[0].removesuffix(")") + f", {extra}) ENGINE = Memory")
     now = int(time.time() * 1000)
-    _into(pulling, "pull_reports", encode(report("p", "a", 1, 9, received=now)))
+    _into(pulling, "pull_reports", encode(report("p", "a", 1, 4, received=now)))
+    _into(pulling, "pull_reports", encode(report("p", "a", 2, 5, received=now, executions=executions(3, now))))
     _into(pulling, "pull_named", encode(shape_record("p", shape("Q", "Query.a"), received=now)))
     _into(
         pulling, "pull_reports", b'{"_error": "no JSON", "_raw_message": "po\\u0000ison", "_topic": "t", "_offset": 7}'
     )
     pulling.command(next(iter(pull_kafka_engine("b", "g"))))
-    for name, (into, _) in PULLS.items():
-        pulling.command(f"INSERT INTO {into} ({', '.join(landing.RECORDS[into])}) {taken(name)}")
+    for name, (views, _) in PULLS.items():
+        for into in views.values():
+            pulling.command(f"INSERT INTO {into} ({', '.join(landing.RECORDS[into])}) {taken(name, into)}")
         pulling.command(f"INSERT INTO pull_refused (topic, partition, offset, error, raw) {refused(name)}")
     assert pulling.query("SELECT sum(requests) AS n FROM traffic") == [{"n": 9}]
+    assert pulling.query("SELECT sum(errors) AS n, sum(executions.executions) AS x FROM executions") == [
+        {"n": 3, "x": 30}
+    ]
     assert [row["coordinate"] for row in pulling.query("SELECT coordinate FROM shape_entries ORDER BY 1")] == [
         "Query.a"
     ]

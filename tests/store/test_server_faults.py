@@ -44,7 +44,8 @@ def put_until_done(store: ClickHouse, block: Block) -> list[RetryLater]:
     failures: list[RetryLater] = []
     while True:
         try:
-            store.insert(block.table, block.rows, block.token)
+            for table, rows in block.inserts():
+                store.insert(table, rows, block.token)
             return failures
         except RetryLater as exc:
             failures.append(exc)

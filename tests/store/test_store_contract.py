@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from landed import blocks, content, origin, put
-from reports import report
+from reports import executions, report
 
 from forebay.core.record import encode
 from forebay.errors import RetryLater, Stop
@@ -44,6 +44,11 @@ def test_an_insert_reaches_every_table(store: ClickHouse, org: str) -> None:
     assert all(found.values()), [table for table, rows in found.items() if not rows]
     assert sum(row["requests"] for row in found["traffic"]) == 12
     assert {row["coordinate"] for row in found["shape_entries"]} == {"Query.a", "Query.b"}
+    outcomes = [{name: row[name] for name in ("errors", "sampled", "executions")} for row in found["executions"]]
+    assert sorted(outcomes, key=str) == [
+        {"errors": 0, "sampled": 5, "executions": 50},
+        {"errors": 5, "sampled": 0, "executions": 0},
+    ]
 
 
 def test_the_same_block_under_the_same_token_changes_nothing_however_often(store: ClickHouse, org: str) -> None:
@@ -121,7 +126,16 @@ def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(
     now = int(time.time())
     ages = [number * 1_700 + day * 86_400 for day in (0, 1, 3, 40, 50, 300) for number in range(24)]
     records = [
-        encode(report(org, "a", number + 1, requests=number + 1, received=1000 * (now - age)))
+        encode(
+            report(
+                org,
+                "a",
+                number + 1,
+                requests=number + 1,
+                received=1000 * (now - age),
+                executions=executions(number + 1, 1000 * (now - age)),
+            )
+        )
         for number, age in enumerate(ages)
     ]
     put(store, build(origin(org), [Fetched(n, now * 1000, raw) for n, raw in enumerate(records)], {}))
@@ -129,15 +143,23 @@ def test_what_grows_old_is_merged_into_hours_and_then_days_and_no_count_changes(
         "SELECT toDate(time) AS day, sum(requests) AS n, sumMap(duration) AS d FROM traffic"
         " WHERE org = {org:String} GROUP BY day ORDER BY day"
     )
-    before = store.query(by_day, {"org": org})
-    store.command("OPTIMIZE TABLE traffic FINAL")
-    assert store.query(by_day, {"org": org}) == before
-    assert sum(row["n"] for row in before) == sum(range(1, len(ages) + 1))
-    buckets = "SELECT DISTINCT toUnixTimestamp(time) AS t FROM traffic WHERE org = {org:String}"
-    times = [row["t"] for row in store.query(buckets, {"org": org})]
-    assert all(time_ % 3600 == 0 for time_ in times if now - time_ > 2 * 86_400 + 3600)
-    assert all(time_ % 86_400 == 0 for time_ in times if now - time_ > 46 * 86_400)
-    assert any(time_ % 3600 for time_ in times if now - time_ < 86_400)
+    outcomes = (
+        "SELECT toDate(time) AS day, coordinate, hex(shape) AS shape, sum(requests) AS n, sum(errors) AS e,"
+        " sum(executions.executions) AS x, sum(sampled) AS s, sum(failed) AS f, sumMap(duration) AS d FROM executions"
+        " WHERE org = {org:String} GROUP BY ALL ORDER BY ALL"
+    )
+    before = [store.query(by_day, {"org": org}), store.query(outcomes, {"org": org})]
+    for table in ("traffic", "executions"):
+        store.command(f"OPTIMIZE TABLE {table} FINAL")
+    assert [store.query(by_day, {"org": org}), store.query(outcomes, {"org": org})] == before
+    for counted in ([row["n"] for row in before[0]], [row["e"] for row in before[1]], [row["s"] for row in before[1]]):
+        assert sum(counted) == sum(range(1, len(ages) + 1))
+    for table in ("traffic", "executions"):
+        buckets = f"SELECT DISTINCT toUnixTimestamp(time) AS t FROM {table} WHERE org = {{org:String}}"
+        times = [row["t"] for row in store.query(buckets, {"org": org})]
+        assert all(time_ % 3600 == 0 for time_ in times if now - time_ > 2 * 86_400 + 3600)
+        assert all(time_ % 86_400 == 0 for time_ in times if now - time_ > 46 * 86_400)
+        assert any(time_ % 3600 for time_ in times if now - time_ < 86_400)
 
 
 def test_migrating_again_changes_nothing_and_a_newer_store_is_left_alone(store: ClickHouse) -> None:
@@ -168,4 +190,5 @@ def test_every_part_is_fsynced_before_a_range_is_confirmed(store: ClickHouse) ->
 
 def test_every_field_of_a_row_is_a_column_of_its_landing_table() -> None:
     for made in blocks("columns"):
-        assert set().union(*made.rows) <= set(landing.TABLES[made.table])
+        for table, rows in made.inserts():
+            assert set().union(*rows) <= set(landing.TABLES[table])

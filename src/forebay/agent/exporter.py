@@ -23,8 +23,11 @@ from dataclasses import dataclass, replace
 from threading import Condition, Lock
 from typing import Any, Final, cast
 
+from msgspec import UNSET
+
 from ..core import wire
-from ..core.record import SchemaColumns, ShapeColumns, columns_of
+from ..core.execution import Executions
+from ..core.record import ExecutionColumns, SchemaColumns, ShapeColumns, columns_of
 from ..core.tally import Tallies
 from ..errors import RejectRecord, RetryLater
 from .faults import Faults
@@ -181,12 +184,13 @@ class Exporter:
         self._ticket = self._flushes
         self._recorder.analyse()
         taken = self._recorder.take(self._bounds.tallies)
-        if not taken.tallies and not taken.lost:
+        if not taken.tallies and not taken.lost and not taken.executions:
             return []
         try:
-            report, rest = self._packed(taken.tallies, taken.shapes, taken.lost, self._sequence + 1)
+            content = taken.tallies, taken.shapes, taken.lost, taken.executions
+            report, rest = self._packed(*content, self._sequence + 1)
         except BaseException:
-            self._recorder.give_back(taken.tallies, taken.shapes, taken.lost)
+            self._recorder.give_back(taken.tallies, taken.shapes, taken.lost, taken.executions)
             raise
         self._sequence, self._more, self._sealed_on = report.sequence, taken.more or bool(rest), self._day
         if rest:
@@ -194,7 +198,12 @@ class Exporter:
         return [report]
 
     def _packed(
-        self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int], sequence: int
+        self,
+        tallies: Tallies,
+        shapes: Mapping[str, ShapeColumns],
+        lost: Mapping[str, int],
+        executions: Executions,
+        sequence: int,
     ) -> tuple[Sealed, Tallies]:
         """The report of as many of the tallies as its bounds allow, and the rest of them."""
         day = int(self._clock() // 86_400)
@@ -204,7 +213,7 @@ class Exporter:
         taken = min(len(rows), self._bounds.tallies)
         while True:
             some = {(key[0], schema.id, *key[2:]): count for key, count in rows[:taken]}
-            push = self._push(some, shapes, schema, lost, sequence)
+            push = self._push(some, shapes, schema, lost, executions, sequence)
             plain = wire.encode(push)
             if len(plain) <= self._largest or taken <= 1:
                 return seal(push, plain), dict(rows[taken:])
@@ -216,6 +225,7 @@ class Exporter:
         shapes: Mapping[str, ShapeColumns],
         schema: SchemaColumns,
         lost: Mapping[str, int],
+        executions: Executions,
         sequence: int,
     ) -> wire.Push:
         named = dict.fromkeys(key[2] for key in tallies)
@@ -225,6 +235,7 @@ class Exporter:
             agent=self._agent,
             sequence=sequence,
             lost=dict(lost),
+            executions=ExecutionColumns.of(executions) if executions else UNSET,
             shapes=[shapes[shape] for shape in named if shape not in known],
             schemas=[schema] if schema.id not in known and 0 < len(schema.sdl) <= LARGEST_SCHEMA else [],
         )
@@ -308,11 +319,12 @@ class Exporter:
         """The open tallies as they would be sealed next, if nothing were to come."""
         self._recorder.analyse()
         reports: list[Sealed] = []
-        for tallies, shapes, lost in self._recorder.copies(self._bounds.tallies):
-            while tallies or lost:
-                report, tallies = self._packed(tallies, shapes, lost, self._sequence + len(reports) + 1)
+        for tallies, shapes, lost, executions in self._recorder.copies(self._bounds.tallies):
+            while tallies or lost or executions:
+                number = self._sequence + len(reports) + 1
+                report, tallies = self._packed(tallies, shapes, lost, executions, number)
                 reports.append(report)
-                lost = {}
+                lost, executions = {}, {}
         return reports
 
     def _adopt(self) -> list[Sealed]:

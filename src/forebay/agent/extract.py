@@ -28,6 +28,7 @@ from ..core.coordinate import Entry
 from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape, content_hash, unique_entries
 from .document import choose, neutral_text, reach
 from .inputs import UNREAD, Plan, Variable, entries_of, form_of
+from .places import Places
 from .uses import Uses
 
 MAX_DOCUMENT: Final = 2**20
@@ -114,6 +115,12 @@ class Extractor:
             return self._analysed(known, document, chosen, validated)
         except Exception:  # TooLarge, RecursionError, or whatever a scalar of the host's raises in validation
             return replace(known, coverage=_NOT_ANALYSED)
+
+    def places(self, source: str, operation_name: str | None = None) -> Places | None:
+        """The places of this operation's fields, None if no operation is meant.  Raises what parsing does."""
+        document = parse(source, no_location=True)
+        chosen = choose(document, operation_name)
+        return Places(self._schema, chosen, reach(chosen, document)) if chosen else None
 
     def _analysed(
         self, known: Operation, document: DocumentNode, chosen: OperationDefinitionNode, validated: bool

@@ -1,4 +1,4 @@
-"""Whether an answer had errors: read from its JSON, its events, or its parts.  Pure.
+"""Whether an answer had errors, and at which paths: read from its JSON, its events, or its parts.  Pure.
 
 A body that is whole is read exactly.  Of one that is not, its beginning and its end are enough,
 unless the list of errors is longer than what is kept of the end: in an answer `errors` stands
@@ -8,9 +8,12 @@ before or after `data`, and a match at the end must close the answer's own brace
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from .places import Errors, errors_at
 
 STREAMS: Final = ("text/event-stream", "multipart/mixed")
 """Media types of answers that come in pieces: incremental delivery and subscriptions."""
@@ -21,10 +24,20 @@ _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
 class Outcome(NamedTuple):
-    """`unknown_document`: the server does not have the persisted document, so it executed nothing."""
+    """`unknown_document`: the server does not have the persisted document, so it executed nothing.
+
+    `at`: the paths of the errors, as far as they were read.
+    """
 
     errors: bool = False
     unknown_document: bool = False
+    at: Errors = {}
+
+    def plus(self, other: Outcome) -> Outcome:
+        """Both of one answer."""
+        at = Counter(self.at)
+        at.update(other.at)
+        return Outcome(self.errors or other.errors, self.unknown_document or other.unknown_document, at)
 
 
 class _Answer(msgspec.Struct):
@@ -67,7 +80,7 @@ def outcome_of_errors(errors: object) -> Outcome:
     """Of an answer's `errors`."""
     if not isinstance(errors, list) or not errors:
         return Outcome()
-    return Outcome(True, any(map(_says_unknown, errors)))
+    return Outcome(True, any(map(_says_unknown, errors)), errors_at(errors))
 
 
 def _of(answer: _Answer) -> Outcome:
@@ -75,8 +88,10 @@ def _of(answer: _Answer) -> Outcome:
     inner = [answer.payload]
     for more in (answer.incremental, answer.completed):
         inner += more if isinstance(more, list) else []
-    nested = any(isinstance(each, dict) and each.get("errors") for each in inner)
-    return outcome._replace(errors=True) if nested else outcome
+    for each in inner:
+        if isinstance(each, dict) and (errors := each.get("errors")):
+            outcome = outcome.plus(Outcome(errors=True, at=errors_at(errors, each.get("path") or ())))
+    return outcome
 
 
 def _of_pieces(pieces: list[bytes]) -> Outcome:
@@ -85,7 +100,7 @@ def _of_pieces(pieces: list[bytes]) -> Outcome:
         # A part of a multipart answer is followed by its boundary, which is no JSON.
         text = piece.partition(b"\r\n--")[0]
         for outcome in outcomes("application/json", text) if b'"errors"' in text else ():
-            found = Outcome(found.errors or outcome.errors, found.unknown_document or outcome.unknown_document)
+            found = found.plus(outcome)
     return found
 
 

@@ -12,21 +12,26 @@ clients, operations).  Whatever happens here, the sum of requests stays exact.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock, RLock
 from typing import Any, Final, NamedTuple
 
+from ..core.execution import Executions
 from ..core.histogram import bucket
 from ..core.record import ShapeColumns
 from ..core.tally import Count, Key, Tallies, fold
 from .extract import Extractor
 from .faults import Faults
+from .outcomes import Failed, Outcomes, Sample
+from .places import Errors, errors_at
 from .variants import Variants, not_analysed, storable, weight_of
 
 OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
+
+NO_PATHS: Final[Errors] = {}
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
 LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
@@ -45,6 +50,7 @@ class Limits:
     queued: int = 10_000  # requests that wait to be analysed
     queued_bytes: int = 8 * 2**20
     memory: int = 32 * 2**20  # bytes of open tallies and the shapes that they name, roughly
+    executions: int = 2_000  # coordinates × operations × clients × minutes with errors or sampled executions
 
 
 class Request(NamedTuple):
@@ -54,6 +60,7 @@ class Request(NamedTuple):
     operation_name: str | None
     variables: Mapping[str, Any] | None
     validated: bool
+    places: Errors
     minute: int
     client: str
     client_version: str
@@ -70,6 +77,7 @@ class Taken(NamedTuple):
     shapes: dict[str, ShapeColumns]  # of every tally, by id
     lost: dict[str, int]
     more: bool  # tallies are left
+    executions: Executions
 
 
 class Counts(NamedTuple):
@@ -109,6 +117,7 @@ class Recorder:
         self._adding = RLock()  # guards every count; held for moments; a signal may come meanwhile
         self._working = Lock()  # one thread at a time analyses, coarsens or takes
         self._recorded = 0
+        self._outcomes = Outcomes(extractor, faults, wake, limits.executions)
 
     def record(
         self,
@@ -118,11 +127,12 @@ class Recorder:
         client: str,
         client_version: str,
         status: int,
-        errors: bool,
+        errors: bool | Errors | Sequence[Any] | None,
         seconds: float | None,
         now: float,
         validated: bool = False,
         executed: bool = False,
+        executions: Sample | None = None,
     ) -> None:
         """Count one request; never raises.
 
@@ -133,9 +143,17 @@ class Recorder:
         try:
             minute = int(now // 60)
             duration = None if seconds is None else bucket(seconds)
+            places = NO_PATHS
+            if not isinstance(errors, bool):
+                places = errors if isinstance(errors, Mapping) else errors_at(errors)
+                errors = bool(errors)
+            if executions is not None:
+                self._executed(minute, client, client_version, executions)
             if source is None:
                 blank = not_analysed(operation_name or "")
                 self._add(blank, minute, client, client_version, status, errors, duration, executed)
+                if places:
+                    self._fail("", None, blank, minute, client, client_version, places)
                 return
             variants = self._operations.get((source, operation_name))
             shape = None if variants is None else self._find(variants, operation_name, variables, minute)
@@ -145,6 +163,7 @@ class Recorder:
                     operation_name=operation_name,
                     variables=variables,
                     validated=validated,
+                    places=places,
                     minute=minute,
                     client=client,
                     client_version=client_version,
@@ -157,6 +176,8 @@ class Recorder:
                     return
                 shape = not_analysed(operation_name or "")
             self._add(shape, minute, client, client_version, status, errors, duration, executed)
+            if places:
+                self._fail(source, operation_name, shape, minute, client, client_version, places)
         except Exception as exc:
             self._miss(exc)
 
@@ -179,11 +200,16 @@ class Recorder:
             for _ in range(len(self._queue)):
                 request, weight = self._queue.popleft()
                 try:
-                    self._add(self._shape_of(request), *request[4:], first_seen=0)
+                    shape = self._shape_of(request)
+                    self._add(shape, *request[5:], first_seen=0)
+                    if request.places:
+                        who = request.minute, request.client, request.client_version
+                        self._fail(request.source, request.operation_name, shape, *who, request.places)
                 except Exception as exc:
                     self._miss(exc, first_seen=0)
                 with self._adding:
                     self._queued_bytes -= weight
+            self._outcomes.analyse()
             while self._level < COARSEST and self._memory() > self._limits.memory:
                 self._coarsen()
 
@@ -195,13 +221,13 @@ class Recorder:
                 tallies = {key: self._tallies.pop(key) for key in list(islice(self._tallies, limit))}
                 shapes = {key[2]: self._shapes[key[2]] for key in tallies}
                 self._keep_shapes(self._shapes)
-                return Taken(tallies, shapes, lost, more=True)
+                return Taken(tallies, shapes, lost, True, self._outcomes.take())
             tallies, shapes = self._tallies, self._shapes
             self._tallies, self._shapes, self._shape_bytes, self._level = {}, {}, 0, 0
-            return Taken(tallies, shapes, lost, more=False)
+            return Taken(tallies, shapes, lost, False, self._outcomes.take())
 
-    def copies(self, limit: int) -> Iterator[tuple[Tallies, dict[str, ShapeColumns], dict[str, int]]]:
-        """All that `take` would hand over, which stays here: the losses with the first part of `limit` tallies.
+    def copies(self, limit: int) -> Iterator[tuple[Tallies, dict[str, ShapeColumns], dict[str, int], Executions]]:
+        """All that `take` would hand over, which stays here: all but the tallies with the first `limit` of those.
 
         Requests count meanwhile.  What is copied holds each at most once.
         """
@@ -213,13 +239,21 @@ class Recorder:
                     tallies = {key: (held[0], held[1], dict(held[2])) for key, held in part}
                     shapes = {key[2]: self._shapes[key[2]] for key in tallies}
                     lost = {} if start else dict(self._lost)
-                if not tallies and not lost:
+                executions = {} if start else self._outcomes.copy()
+                if not tallies and not lost and not executions:
                     return
-                yield tallies, shapes, lost
+                yield tallies, shapes, lost, executions
                 start += limit
 
-    def give_back(self, tallies: Tallies, shapes: Mapping[str, ShapeColumns], lost: Mapping[str, int]) -> None:
+    def give_back(
+        self,
+        tallies: Tallies,
+        shapes: Mapping[str, ShapeColumns],
+        lost: Mapping[str, int],
+        executions: Executions | None = None,
+    ) -> None:
         """Return what was taken but not reported; it merges with what came since.  Changes `tallies`."""
+        self._outcomes.give_back(executions or {})
         with self._adding:
             self._lost.update(lost)
             self._tallies = fold(tallies, self._tallies.items())
@@ -260,6 +294,28 @@ class Recorder:
                 durations[duration] = durations.get(duration, 0) + 1
             self._tallies[key] = (requests + 1, failed + 1 if errors else failed, durations)
             self._recorded += first_seen
+
+    def _fail(
+        self,
+        source: str,
+        operation_name: str | None,
+        shape: ShapeColumns,
+        minute: int,
+        client: str,
+        client_version: str,
+        errors: Errors,
+    ) -> None:
+        """Count where its errors arose; the request is counted already."""
+        try:
+            self._outcomes.failed(Failed(source, operation_name, shape.id, minute, client, client_version, errors))
+        except Exception as exc:
+            self._faults.note("errors", exc)
+
+    def _executed(self, minute: int, client: str, client_version: str, sample: Sample) -> None:
+        try:
+            self._outcomes.executed(minute, client, client_version, sample)
+        except Exception as exc:
+            self._faults.note("executions", exc)
 
     def _open(self, key: Key, shape: ShapeColumns) -> tuple[Key, Count]:
         """The tally of a key that has none, as coarse as memory demands."""

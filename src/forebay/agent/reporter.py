@@ -12,7 +12,7 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from ..errors import Stop
 from .exporter import Bounds, Exporter, Send
 from .extract import Extractor
 from .faults import Faults, logger
+from .outcomes import Sample, Sampling
+from .places import Errors
 from .post import Post
 from .recorder import Limits, Recorder
 from .spool import Spool, folder_of
@@ -43,6 +45,8 @@ class Reporter:
     is known, where it is not `print_schema`'s ("" if nobody knows it); like the schema's analysis
     it is called for in the background.  `interval` is in seconds between reports.  `spool`, by default
     FOREBAY_SPOOL, is a directory on a disk of this machine that any number of processes share.
+    `executions` is the share of requests, from 0 to 1, of which the executions of resolvers are counted,
+    where the host shows them.
     """
 
     def __init__(
@@ -54,12 +58,15 @@ class Reporter:
         sdl: Callable[[], str] | None = None,
         interval: float = 5.0,
         spool: str | os.PathLike[str] | None = None,
+        executions: float = 0.0,
         limits: Limits = Limits(),  # noqa: B008  frozen
         bounds: Bounds = Bounds(),  # noqa: B008  frozen
     ) -> None:
         self._extractor = cache(lambda: Extractor(schema))
         self._schema = cache(lambda: self._columns(sdl or (lambda: print_schema(schema))))
         self._interval, self._limits, self._bounds = interval, limits, bounds
+        self.sample = Sampling(executions).draw
+        """For each request that begins: where to count the executions of its resolvers; None for most."""
         token = token or os.environ.get("FOREBAY_TOKEN", "")
         self._send = _sender(url or os.environ.get("FOREBAY_URL", ""), token)
         directory = spool or os.environ.get("FOREBAY_SPOOL")
@@ -97,13 +104,17 @@ class Reporter:
         client: str = "",
         client_version: str = "",
         status: int = 200,
-        errors: bool = False,
+        errors: bool | Errors | Sequence[Any] | None = False,
         seconds: float | None = None,
         now: float | None = None,
         validated: bool = False,
         executed: bool = False,
+        executions: Sample | None = None,
     ) -> None:
-        """Count one request: its document, its HTTP status, whether its answer had errors, and its duration.
+        """Count one request: its document, its HTTP status, its answer's errors, and its duration.
+
+        `errors` are the answer's own, of which nothing but the coordinates at which they arose is kept, or whether
+        there are any.  `executions` is what `sample` gave when the request began.
 
         What only a host can know: `validated`, it found the document valid on this schema by all rules of the
         specification, which is not repeated then, for every request of that document; `executed`, execution
@@ -128,6 +139,7 @@ class Reporter:
                 time.time() if now is None else now,
                 validated,
                 executed,
+                executions,
             )
         except Exception as exc:
             self.faults.note("record", exc)

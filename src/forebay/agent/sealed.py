@@ -76,8 +76,9 @@ def halves(report: Sealed) -> tuple[Sealed, ...]:
     middle = len(rows) // 2
     first, second = dict(rows[:middle]), dict(rows[middle:])
     if not first:
-        return seal(_with(push, {})), seal(_with(push, second, shapes=[], schemas=[], lost={}))
-    return seal(_with(push, first)), seal(_with(push, second, schemas=[], lost={}))
+        bare = seal(_with(push, {}, executions=msgspec.UNSET))
+        return bare, seal(_with(push, second, shapes=[], schemas=[], lost={}))
+    return seal(_with(push, first)), seal(_with(push, second, schemas=[], lost={}, executions=msgspec.UNSET))
 
 
 def given_up(reports: Sequence[Sealed], reason: str) -> Sealed:

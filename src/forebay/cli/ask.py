@@ -106,6 +106,33 @@ def operations(
 
 
 @of_server
+def errors(
+    server: Server,
+    coordinate: Annotated[str | None, typer.Argument(help="A field, like User.email.", show_default=False)] = None,
+    operation: Annotated[str | None, typer.Option(help="Of this operation's id only.", show_default=False)] = None,
+    window: WindowOption = MONTH,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many fields.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """At which fields do errors arise?  Of one field: for whom, and how does its resolver fare?"""
+
+    def show(console: Console, answer: dict[str, Any]) -> None:
+        rows = (
+            (row["coordinate"], row["errors"], row["requests"], row["clients"], when(row["last_seen"]))
+            for row in answer["fields"]
+        )
+        table(console, "coordinate errors# requests# clients# last_seen", rows, "no errors were seen at any field")
+        if answer["unattributed"]:
+            text = f"{answer['unattributed']:,} of {answer['errors']:,} errors arose where the field is not known"
+            console.print(text, style="yellow", highlight=False)
+
+    if coordinate is None:
+        _print(server.get("errors", operation=operation, window=window, limit=limit), as_json, show)
+    else:
+        _print(server.get("errors", coordinate=coordinate, window=window), as_json, _show_errors_at)
+
+
+@of_server
 def verify(server: Server, as_json: Json = False) -> None:
     """Prove that what went into the journal is in the store: nothing lost, nothing doubled."""
 
@@ -137,7 +164,7 @@ def publish(
     typer.echo(f"published as {answer['schema_version']}")
 
 
-COMMANDS = (clients, fields, operations, verify, status)
+COMMANDS = (clients, fields, operations, errors, verify, status)
 
 
 def _print(
@@ -153,6 +180,27 @@ def _print(
     show(console, answer)
     if with_about:
         about(console, answer)
+
+
+def _show_errors_at(console: Console, answer: dict[str, Any]) -> None:
+    rows = (
+        (
+            client(use["client"], use["client_version"]),
+            use["name"] or "(anonymous)",
+            use["errors"],
+            use["requests"],
+            when(use["last_seen"]),
+        )
+        for use in answer["uses"]
+    )
+    table(console, "client operation errors# requests# last_seen", rows, "no errors were seen there")
+    if seen := answer["executions"]:
+        console.print(
+            f"about {seen['executions']:,} executions, {percent(seen['failed'], seen['executions'])} of them failed,"
+            f" p50 {duration(seen['p50'])}, p95 {duration(seen['p95'])}:"
+            f" an estimate from {seen['sampled']:,} that were seen",
+            highlight=False,
+        )
 
 
 def _operation(row: dict[str, Any]) -> str:

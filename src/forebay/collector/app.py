@@ -80,7 +80,7 @@ class Collector:
 
     def _read(self, body: bytes) -> Delivery:
         report, named = self._native.read(body)
-        return Delivery("native", report, named, report.agent, report.sequence, report.lost)
+        return Delivery("native", report, named, report.agent, report.sequence, report.lost, report.executions)
 
     async def _schemas(self, request: Request) -> Response:
         try:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..access import Identity
 from ..core.record import (
     SCHEMAS,
     SHAPES,
     TALLIES,
+    ExecutionColumns,
     Record,
     Report,
     SchemaColumns,
@@ -64,6 +66,7 @@ class Delivery:
     agent: str = ""
     sequence: int = 0
     lost: dict[str, int] | None = None
+    executions: ExecutionColumns | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,21 @@ class Intake:
         }
         named = [_record_of(describe(), stamp) for describe in fresh.values()]
         columns, adjusted = on_time(delivery.tallies, int(now) // 60)
+        executions = delivery.executions
+        if executions is not UNSET:
+            executions, _ = on_time(executions, int(now) // 60)  # its tallies are counted
         agent, sequence = delivery.agent, delivery.sequence
         if not agent:
             agent, sequence = self._agent, self._sequences.get(identity, 0) + 1
             self._sequences[identity] = sequence
         report = Report(
-            agent=agent, sequence=sequence, lost=delivery.lost or {}, adjusted=adjusted, **fields_of(columns), **stamp
+            agent=agent,
+            sequence=sequence,
+            lost=delivery.lost or {},
+            adjusted=adjusted,
+            executions=executions,
+            **fields_of(columns),
+            **stamp,
         )
         messages = _messages([*named, (TALLIES, report)], f"{identity.org}/{identity.graph}/{agent}")
         return self._take(
@@ -146,7 +158,8 @@ class Intake:
         await self._waking.result(self._journal.append(messages))
 
     def _check_size(self, delivery: Delivery) -> None:
-        if len(delivery.tallies.minute) > self._limits.entries:
+        executions = 0 if delivery.executions is UNSET else len(delivery.executions.minute)
+        if max(len(delivery.tallies.minute), executions) > self._limits.entries:
             raise RejectRecord("too_large", f"more than {self._limits.entries} tallies: send smaller reports")
 
     def _remember(self, keys: Iterable[PublishedKey], day: int) -> None:
@@ -159,8 +172,11 @@ KNOWN_LOSSES = frozenset({"rejected", "agent_error", "spool"})
 """Reasons become labels of a metric, so strangers may not make up new ones."""
 
 
-def on_time(tallies: TallyColumns, now: int) -> tuple[TallyColumns, dict[str, int]]:
-    """Tallies with absurd minutes replaced by `now`, and how many were, by reason."""
+C = TypeVar("C", TallyColumns, ExecutionColumns)
+
+
+def on_time(tallies: C, now: int) -> tuple[C, dict[str, int]]:
+    """Rows with absurd minutes replaced by `now`, and how many were, by reason."""
     earliest, latest = now - RETENTION_MINUTES, now + FUTURE_MINUTES
     if not tallies.minute or earliest <= min(tallies.minute) <= max(tallies.minute) <= latest:
         return tallies, {}

@@ -40,9 +40,15 @@ def api(insights: Insights, gate: Gate) -> list[Route]:
             raise BadQuestion("say which client, as in `?client=web`; an empty one stands for those without a name")
         return questions(asked).fields_of(asked.query["client"], asked.query.get("version"))
 
+    def errors(asked: Asked) -> Any:
+        if "coordinate" in asked.query:
+            return questions(asked).errors_at(asked.need("coordinate"), asked.number("limit", 1000, 100_000))
+        return questions(asked).errors(asked.number("limit", 100, 10_000), asked.query.get("operation"))
+
     asks: dict[str, Ask] = {
         "clients": clients,
         "fields": fields,
+        "errors": errors,
         "operations": lambda asked: questions(asked).operations(
             asked.number("limit", 100, 10_000), asked.query.get("client"), asked.query.get("version")
         ),

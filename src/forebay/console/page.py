@@ -119,12 +119,17 @@ class Page:
             "schema": asking.schema_use() if asking.schema else None,
             "pipeline": insights.status(asked.only),
             "clients_of": None,
+            "errors_at": None,
+            "errors_of": None,
             "fields_of": None,
             "check": None,
             "trouble": trouble,
         }
         if coordinate := query.get("coordinate", "").strip():
             view["clients_of"] = asking.clients_of(coordinate, limit=200)
+            view["errors_at"] = asking.errors_at(coordinate, limit=200)
+        elif operation := query.get("operation"):
+            view["errors_of"] = asking.errors(limit=200, operation=operation)
         if "client" in query:
             view["fields_of"] = asking.fields_of(query["client"], query.get("version") or None)
         if query.get("schema", "").strip():

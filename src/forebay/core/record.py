@@ -18,10 +18,11 @@ from operator import gt
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..errors import RejectRecord
 from .coordinate import Entry, Kind, State
+from .execution import Executions, Outcome, Place
 from .histogram import LAST_BUCKET
 from .shape import Coverage, OperationType, Shape
 from .tally import Count, Key, Tallies
@@ -75,6 +76,43 @@ class TallyColumns(Struct, kw_only=True):
         return zip(keys, zip(self.requests, self.errors, self.duration, strict=True), strict=True)
 
 
+class ExecutionColumns(Struct, kw_only=True):
+    """What became of fields in execution, as parallel arrays; see `core.execution` for what they mean."""
+
+    minute: list[Minute]
+    shape: list[Annotated[str, Meta(max_length=32)]]
+    coordinate: list[Name]
+    client: list[Name]
+    client_version: list[Name]
+    requests: list[Counter]
+    errors: list[Counter]
+    executions: list[Counter]
+    sampled: list[Counter]
+    failed: list[Counter]
+    duration: list[dict[Bucket, Counter]]
+
+    def __post_init__(self) -> None:
+        if len({len(getattr(self, name)) for name in self.__struct_fields__}) != 1:
+            raise ValueError("the arrays of executions differ in length")
+        if any(shape and len(bytes.fromhex(shape)) != 16 for shape in self.shape):
+            raise ValueError("a shape is not 32 hexadecimal digits")
+        for part, whole in (("requests", "errors"), ("sampled", "executions"), ("failed", "executions")):
+            if any(map(gt, getattr(self, part), getattr(self, whole))):
+                raise ValueError(f"more {part} than {whole} of a field")
+
+    @classmethod
+    def of(cls, executions: Executions) -> ExecutionColumns:
+        rows = ((*place, *outcome) for place, outcome in executions.items())
+        columns = map(list, zip(*rows, strict=True)) if executions else ([] for _ in cls.__struct_fields__)
+        return cls(**dict(zip(cls.__struct_fields__, columns, strict=True)))
+
+    def rows(self) -> Iterator[tuple[Place, Outcome]]:
+        """As `core.execution.fold` takes them."""
+        keys = zip(self.minute, self.shape, self.coordinate, self.client, self.client_version, strict=True)
+        counts = zip(self.requests, self.errors, self.executions, self.sampled, self.failed, self.duration, strict=True)
+        return zip(keys, map(Outcome._make, counts), strict=True)
+
+
 class Report(TallyColumns, kw_only=True, tag_field="record", tag="tallies"):
     """One report of one agent.
 
@@ -93,6 +131,7 @@ class Report(TallyColumns, kw_only=True, tag_field="record", tag="tallies"):
     received: Milliseconds
     lost: Reasons = {}
     adjusted: Reasons = {}
+    executions: ExecutionColumns | UnsetType = UNSET  # left out by reports that have none, as by all earlier ones
 
 
 class ShapeColumns(Struct, kw_only=True):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from .record import VERSION, Reasons, SchemaColumns, ShapeColumns, TallyColumns
+from .record import VERSION, ExecutionColumns, Reasons, SchemaColumns, ShapeColumns, TallyColumns
 
 PATH = "/v1/reports"
 
@@ -24,6 +24,7 @@ class Head(TallyColumns, kw_only=True):
     agent: Annotated[str, Meta(min_length=1, max_length=128)]
     sequence: Annotated[int, Meta(ge=1, le=2**53)]
     lost: Reasons = {}
+    executions: ExecutionColumns | UnsetType = UNSET
 
 
 class Push(Head, kw_only=True):

@@ -275,7 +275,7 @@ def main() -> int:
     parser.add_argument("--interval", type=float, default=2.0, help="seconds between reports")
     options = parser.parse_args()
     logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)  # some of the demo's requests fail on purpose
-    forebay = Forebay(options.collector, interval=options.interval)
+    forebay = Forebay(options.collector, interval=options.interval, executions=0.1)
     asyncio.run(serve(options.port, forebay))
     return 0 if forebay.close(FLUSH) else 1
 

@@ -176,6 +176,76 @@ class Operations:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldErrors:
+    """The `errors` that arose at one field, in so many `requests`."""
+
+    coordinate: str
+    errors: int
+    requests: int
+    clients: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The fields at which most errors arose, of one operation or of all; `total` counts the fields.
+
+    Of `errors` those that are `unattributed` arose where no reporter could tell the field.
+    """
+
+    about: About
+    operation: str | None
+    errors: int
+    unattributed: int
+    total: int
+    fields: tuple[FieldErrors, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientErrors:
+    """The errors at a field that one client's version met in one operation."""
+
+    client: str
+    client_version: str
+    operation: str
+    name: str
+    errors: int
+    requests: int
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FieldExecutions:
+    """How often a field's resolver ran, and how often it raised: an *estimate* from `sampled` executions.
+
+    Durations are in seconds, None without any.
+    """
+
+    executions: int
+    failed: int
+    sampled: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsAt:
+    """What became of one field: its errors by client and operation, and its executions where they are reported.
+
+    `errors` in `requests` are all of them, met in `total` uses, of which `uses` are those with most.
+    """
+
+    about: About
+    coordinate: str
+    errors: int
+    requests: int
+    total: int
+    uses: tuple[ClientErrors, ...]
+    executions: FieldExecutions | None
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     time: datetime
     requests: int

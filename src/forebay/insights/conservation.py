@@ -57,6 +57,15 @@ SELECT org, graph, day, sum(l) AS ledger, sum(t) AS traffic FROM (
 ) GROUP BY org, graph, day ORDER BY org, graph, day
 """
 
+OUTCOMES = f"""
+SELECT org, graph, day, sum(l) AS ledger, sum(x) AS executions FROM (
+  SELECT org, graph, date AS day, sum(counted) AS l, 0 AS x FROM ledger_executions WHERE {_SCOPED}
+    GROUP BY org, graph, day
+  UNION ALL SELECT org, graph, toDate(time) AS day, 0, sum(errors) + sum(sampled) FROM executions WHERE {_SCOPED}
+    GROUP BY org, graph, day
+) GROUP BY org, graph, day ORDER BY org, graph, day
+"""
+
 ROWS = f"""
 SELECT (SELECT count() FROM traffic WHERE {_SCOPED}) AS n, (SELECT sum(tallies) FROM ledger WHERE {_SCOPED}) AS tallies
 """

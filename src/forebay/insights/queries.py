@@ -141,6 +141,40 @@ LEFT JOIN ({_SHAPES}) AS s ON s.shape = t.shape
 GROUP BY operation, name, type HAVING n > 0 ORDER BY n DESC, name, operation LIMIT {{limit:UInt32}}
 """
 
+
+def _errors(at: str = "") -> str:
+    rows = f"FROM executions WHERE {_IN_WINDOW} AND errors > 0{at}"
+    shapes = (
+        f"SELECT shape, operation, name FROM shapes WHERE {_GRAPH} AND shape IN (SELECT shape {rows}) LIMIT 1 BY shape"
+    )
+    return f"""
+SELECT x.coordinate AS coordinate, x.client AS client, x.client_version AS client_version, s.operation AS operation,
+  s.name AS name, x.errors AS errors, x.requests AS requests, x.time AS time
+FROM (SELECT * {rows}) AS x LEFT JOIN ({shapes}) AS s ON s.shape = x.shape
+"""
+
+
+ERRORS_BY_FIELD = f"""
+SELECT *, sum(n) OVER () AS total, count() OVER () AS fields FROM (
+  SELECT coordinate, sum(errors) AS n, sum(requests) AS failed, uniqExact(client) AS clients, max(time) AS last_seen
+  FROM ({_errors()}) WHERE {{any_operation:UInt8}} OR operation = {{operation:String}} GROUP BY coordinate
+) ORDER BY coordinate != '', n DESC, coordinate LIMIT {{limit:UInt32}}
+"""
+"""First, where there are any, the errors of which nobody knows the field."""
+
+ERRORS_AT = f"""
+SELECT *, sum(n) OVER () AS errors, sum(failed) OVER () AS requests, count() OVER () AS total FROM (
+  SELECT client, client_version, operation, name, sum(errors) AS n, sum(requests) AS failed, max(time) AS last_seen
+  FROM ({_errors(" AND coordinate = {coordinate:String}")}) GROUP BY client, client_version, operation, name
+) ORDER BY n DESC, client, client_version, name, operation LIMIT {{limit:UInt32}}
+"""
+
+EXECUTIONS_OF = f"""
+SELECT sum(executions.executions) AS executions, sum(executions.sampled) AS seen, sum(executions.failed) AS failed,
+  sumMap(executions.duration) AS durations
+FROM executions WHERE {_IN_WINDOW} AND coordinate = {{coordinate:String}}
+"""
+
 REQUESTS_OVER_TIME = f"""
 SELECT intDiv(toUnixTimestamp(time) - {{since:Int64}}, {{step:UInt32}}) AS number,
   sum(requests) AS n, sum(errors) AS e

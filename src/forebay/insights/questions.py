@@ -8,14 +8,20 @@ from typing import Any
 from graphql import GraphQLEnumType
 
 from ..core.coordinate import Kind, State
+from ..core.execution import NOWHERE
 from ..core.histogram import quantile
 from ..store.port import Store
 from . import queries
 from .answers import (
     About,
+    ClientErrors,
     Clients,
     ClientsOf,
     ClientTraffic,
+    Errors,
+    ErrorsAt,
+    FieldErrors,
+    FieldExecutions,
     FieldsOf,
     Moment,
     Operations,
@@ -114,6 +120,57 @@ class Questions:
             about=self.about,
             total=rows[0]["total"] if rows else 0,
             operations=tuple(_operation(row, self.schema is not None) for row in rows),
+        )
+
+    def errors(self, limit: int = 100, operation: str | None = None) -> Errors:
+        """The fields at which most errors arose, in all operations or in one (by its id)."""
+        which = {"any_operation": int(operation is None), "operation": operation or ""}
+        rows = self._ask(queries.ERRORS_BY_FIELD, limit=limit + 1, **which)
+        total, fields = (rows[0]["total"], rows[0]["fields"]) if rows else (0, 0)
+        nowhere = [rows.pop(0)] if rows and rows[0]["coordinate"] == NOWHERE else []
+        return Errors(
+            about=self.about,
+            operation=operation,
+            errors=total,
+            unattributed=sum(row["n"] for row in nowhere),
+            total=fields - len(nowhere),
+            fields=tuple(
+                FieldErrors(row["coordinate"], row["n"], row["failed"], row["clients"], utc(row["last_seen"]))
+                for row in rows[:limit]
+            ),
+        )
+
+    def errors_at(self, coordinate: str, limit: int = 1000) -> ErrorsAt:
+        """Who met errors at this field, and how its resolver fared."""
+        coordinate = coordinate.strip()
+        rows = self._ask(queries.ERRORS_AT, coordinate=coordinate, limit=limit)
+        errors, requests, total = (rows[0][name] for name in ("errors", "requests", "total")) if rows else (0, 0, 0)
+        uses = tuple(
+            ClientErrors(
+                client=row["client"],
+                client_version=row["client_version"],
+                operation=row["operation"],
+                name=row["name"],
+                errors=row["n"],
+                requests=row["failed"],
+                last_seen=utc(row["last_seen"]),
+            )
+            for row in rows
+        )
+        [seen] = self._ask(queries.EXECUTIONS_OF, coordinate=coordinate)
+        durations = seen["durations"]
+        return ErrorsAt(
+            about=self.about,
+            coordinate=coordinate,
+            errors=errors,
+            requests=requests,
+            total=total,
+            uses=uses,
+            executions=FieldExecutions(
+                seen["executions"], seen["failed"], seen["seen"], *(quantile(durations, q) for q in (0.5, 0.95, 0.99))
+            )
+            if seen["seen"]
+            else None,
         )
 
     def schema_use(self) -> SchemaUse:

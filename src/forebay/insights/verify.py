@@ -5,7 +5,8 @@
    where the journal's retention was faster than the loader.
 2. Ranges that the journal still has are decoded again: requests appended = requests landed
    + those of repeats + those of dead letters.
-3. The ledger's requests of each graph and day are those of the table of traffic, as long as it keeps the day.
+3. The ledger's requests of each graph and day are those of the table of traffic, as long as it keeps the day;
+   so are its errors by field and executions that were seen those of the table of executions.
 4. There are no more rows of traffic than tallies came in.
 
 Beside it, what no journal can tell: agents number their reports, so `missing_reports` counts numbers that
@@ -25,7 +26,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from ..core.record import TOPICS, Report, decode
@@ -94,6 +95,7 @@ class Verifier:
             for partition in self._journal.partitions(topic):
                 yield from self._partition(partition, scope, compared)
         yield from self._steadily(lambda: self._totals(scope, compared))
+        yield from self._steadily(lambda: self._outcomes(scope, compared))
         yield from self._steadily(lambda: self._rows(scope))
 
     def _partition(self, partition: Partition, scope: Scope | None, compared: Counter[str]) -> Iterator[str]:
@@ -191,16 +193,30 @@ class Verifier:
         return {key: (records, requests, letters) for key, (records, requests, letters) in totals.items()}
 
     def _totals(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
-        today = datetime.fromtimestamp(self._clock(), UTC).date()
         differences = []
         rows = self._store.query(conservation.TOTALS, _scoped(scope))
         for row in rows:
-            if row["day"] > today - KEPT + timedelta(days=1) and row["traffic"] != row["ledger"]:
+            if self._kept(row["day"]) and row["traffic"] != row["ledger"]:
                 where, have, want = f"{row['org']}/{row['graph']} on {row['day']}", row["traffic"], row["ledger"]
                 differences.append(f"{where}: the tallies hold {have:,} requests, the ledger {want:,}")
         compared["days"] = len(rows)
         compared["requests"] = sum(row["ledger"] for row in rows)
         return differences
+
+    def _outcomes(self, scope: Scope | None, compared: Counter[str]) -> list[str]:
+        rows = self._store.query(conservation.OUTCOMES, _scoped(scope))
+        if rows:
+            compared["outcomes"] = sum(row["ledger"] for row in rows)
+        return [
+            f"{row['org']}/{row['graph']} on {row['day']}: the table of executions holds {row['executions']:,}"
+            f" errors and executions, the ledger {row['ledger']:,}"
+            for row in rows
+            if self._kept(row["day"]) and row["executions"] != row["ledger"]
+        ]
+
+    def _kept(self, day: date) -> bool:
+        """Does the store still hold all of the day?"""
+        return day > datetime.fromtimestamp(self._clock(), UTC).date() - KEPT + timedelta(days=1)
 
     def _rows(self, scope: Scope | None) -> list[str]:
         return [

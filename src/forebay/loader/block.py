@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET
 
-from ..core.record import TALLIES, Report, TallyColumns, decode
+from ..core.execution import Executions, fold
+from ..core.record import TALLIES, ExecutionColumns, Report, TallyColumns, decode
 from ..core.sequences import NONE, Sequences, add, check_gaps, missing, to_text
 from ..errors import RejectRecord
 from ..journal.port import Fetched
-from ..store.landing import NAMED, REPORTS
+from ..store.landing import EXECUTIONS, NAMED, REPORTS
 from ..store.port import AgentKey, Origin, Row
 from .folding import Folding
 
@@ -40,6 +42,8 @@ class _Account:
     repeat_requests: int = 0
     rows: int = 0
     tallies: Folding = field(default_factory=Folding)
+    executions: Executions = field(default_factory=dict)
+    counted: Counter[int] = field(default_factory=Counter)  # of executions, by day
     landed: int = 0
     days: Counter[int] = field(default_factory=Counter)
     minutes: list[int] = field(default_factory=list)
@@ -68,16 +72,25 @@ EVERYTHING: Sequences = ((1, 2**53),)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows for a landing table, the token that names them, and what the next range must know."""
+    """Rows for a landing table, the token that names them, and what the next range must know.
+
+    `executions` are rows for their own landing table, of few ranges any.  They go in first: what the ledger
+    knows of a range is in the store then, and a replay repeats both under the one token.
+    """
 
     table: str
     rows: list[Row]
+    executions: list[Row]
     token: str
     seen: dict[AgentKey, Sequences]
     records: int
-    weight: int  # tallies, shapes and schemas: what the store's work grows with
+    weight: int  # tallies, executions, shapes and schemas: what the store's work grows with
     requests: int
     dead_letters: int
+
+    def inserts(self) -> list[tuple[str, list[Row]]]:
+        """Tables and what goes into them, in this order."""
+        return [*([(EXECUTIONS, self.executions)] if self.executions else []), (self.table, self.rows)]
 
 
 def token(origin: Origin, first: int, end: int) -> str:
@@ -159,16 +172,22 @@ def build(
                 "record": record.__struct_config__.tag
             }
     out = list(rows.values())
+    executions: list[Row] = []
     weight = len(rows)
     for (org, graph), account in accounts.items():
         graph_row: Row = {"org": org, "graph": graph}
         if columns := account.tallies.columns():
             out.append({"record": "tallies", **graph_row, **columns})
             weight += len(columns["minute"])
+        if account.executions:
+            arrays = msgspec.structs.astuple(ExecutionColumns.of(account.executions))
+            executions.append({**graph_row, "executions": arrays})
+            weight += len(account.executions)
         out.append({"record": "range", **graph_row, **_range(origin, records), **_ledger(account)})
     return Block(
         table=table,
         rows=out,
+        executions=executions,
         token=token(origin, records[0].offset, records[-1].offset + 1),
         seen={
             (org, graph, agent): after
@@ -222,6 +241,18 @@ def _take(
     if days is not None:
         _keep(report, days)
     account.tallies.add(report)
+    if report.executions is not UNSET:
+        _execute(account, report.executions, days)
+
+
+def _execute(account: _Account, executions: ExecutionColumns, days: range | None) -> None:
+    """Take in what became of fields; few reports say so."""
+    for place, outcome in executions.rows():
+        minute = place[0]
+        day = minute // MINUTES_A_DAY
+        account.counted[day] += outcome.errors + outcome.sampled
+        if days is None or day in days:
+            fold(account.executions, [((minute - minute % BUCKET, *place[1:]), outcome)])
 
 
 def _keep(report: Report, days: range) -> None:
@@ -257,6 +288,7 @@ def _ledger(account: _Account) -> Row:
         "days": account.days,
         "lost": account.lost,
         "adjusted": account.adjusted,
+        "executions": account.counted,
         "dead": [
             (fetched.offset, fetched.appended, exc.reason, str(exc), fetched.value)  # in base64
             for fetched, exc in account.dead

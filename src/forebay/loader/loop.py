@@ -260,7 +260,9 @@ class Loader:
         """Insert, and see how the store takes it."""
         began = self._clock()
         try:
-            self._store.insert(block.table, block.rows, block.token)
+            for table, rows in block.inserts():
+                self._store.insert(table, rows, block.token)
+                reached("loader.sent")
         except RetryLater as exc:
             held.since = self._clock()  # the others come first, once the pause is over
             self._pace.failed(exc.reason, held.since)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TypeVar
 
 from ..core.record import SCHEMAS, SHAPES, TALLIES, TOPICS
@@ -28,6 +29,7 @@ from ..core.sequences import from_text
 from ..errors import ForebayError, RetryLater, Stop
 from ..journal.port import Consumer, Fetched, Journal, Partition
 from ..steps import reached
+from ..store.landing import EXECUTIONS, REPORTS
 from ..store.port import Origin, Row, Store
 from ..store.rebuilds import Rebuild, State, span, spans
 from ..store.refill import DAY_ONE, Days, Ledgered, Refill
@@ -220,35 +222,42 @@ class Rebuilding:
     def _insert(self, days: Days, epoch: int, consumer: Consumer) -> None:
         """What is named first, all that the log has: copies of it collapse, and the ledger's word on it stands."""
         rows: list[Row]
+        executions: list[Row]
         for topic in (SCHEMAS, SHAPES):
             for partition, origin in self._origins(topic, epoch):
                 for named in self._named(partition):
                     rows = [row for row in build(origin, named, {}).rows if row["record"] != "range"]
-                    self._put(origin, named[0].offset, named[-1].offset + 1, rows, consumer)
+                    self._put(origin, named[0].offset, named[-1].offset + 1, [(table_of(topic), rows)], consumer)
         for partition, origin in self._origins(TALLIES, epoch):
             told, records = time.monotonic(), 0
-            rows = []
+            rows, executions = [], []
             first = size = 0
             for ledgered, block, _, bytes_ in self._again(partition, origin, days):
                 first = first if rows else ledgered.first
                 rows += block.rows
+                executions += block.executions
                 size += bytes_
                 records += block.records
                 if size >= self._batch_bytes:
-                    self._put(origin, first, ledgered.last + 1, rows, consumer)
-                    rows, size = [], 0
+                    inserts = [(EXECUTIONS, executions), (REPORTS, rows)]
+                    self._put(origin, first, ledgered.last + 1, inserts, consumer)
+                    rows, executions, size = [], [], 0
                 if time.monotonic() > told + TELL_EVERY:
                     told = time.monotonic()
                     self._tell(f"{TALLIES}[{partition.number}]: at offset {ledgered.last:,}")
             if rows:
-                self._put(origin, first, ledgered.last + 1, rows, consumer)
+                inserts = [(EXECUTIONS, executions), (REPORTS, rows)]
+                self._put(origin, first, ledgered.last + 1, inserts, consumer)
             self._tell(f"{TALLIES}[{partition.number}]: {records:,} records read again")
 
-    def _put(self, origin: Origin, first: int, end: int, rows: list[Row], consumer: Consumer) -> None:
-        if rows:
-            name = token(origin, first, end)
-            _insistently(lambda: self._store.insert(table_of(origin.topic), rows, name))
-            reached("rebuild.inserted")
+    def _put(
+        self, origin: Origin, first: int, end: int, inserts: list[tuple[str, list[Row]]], consumer: Consumer
+    ) -> None:
+        name = token(origin, first, end)
+        for table, rows in inserts:
+            if rows:
+                _insistently(partial(self._store.insert, table, rows, name))
+                reached("rebuild.inserted")
         with suppress(ForebayError):  # only to stay in the group, where another rebuild sees that this one is under way
             consumer.poll(0.0, paused=self._partitions())
 

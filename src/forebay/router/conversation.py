@@ -17,6 +17,7 @@ import msgspec
 from ..agent.client_headers import Client, client_of
 from ..agent.http_answer import Outcome, outcome_of_errors
 from ..agent.http_request import Asked, in_mapping
+from ..agent.places import errors_at
 from .exchange import STREAM_AFTER
 from .faults import quietly
 from .recording import Recording
@@ -50,7 +51,7 @@ class Conversation:
         self._recording = recording
         self._client: Client = client_of(headers.get)
         self._open: dict[str, _Open] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, Outcome] = {}
         self._loop = asyncio.get_running_loop()
 
     @quietly
@@ -79,8 +80,9 @@ class Conversation:
             return
         match message.type:
             case "next" | "data":
-                if isinstance(message.payload, dict) and message.payload.get("errors"):
-                    self._failed.add(identifier)
+                if isinstance(message.payload, dict) and (errors := message.payload.get("errors")):
+                    failed = self._failed.get(identifier, Outcome())
+                    self._failed[identifier] = failed.plus(Outcome(errors=True, at=errors_at(errors)))
             case "error":
                 errors = message.payload if isinstance(message.payload, list) else [message.payload]
                 self._settle(identifier, self._seconds(identifier), outcome_of_errors(errors))
@@ -109,9 +111,10 @@ class Conversation:
         if operation is None:
             return
         operation.timer.cancel()
-        outcome = outcome or Outcome(errors=identifier in self._failed)
-        self._failed.discard(identifier)
-        self._recording.count([operation.asked], [outcome], self._client, 200, seconds, operation.weight)
+        failed = self._failed.pop(identifier, Outcome())
+        self._recording.count(
+            [operation.asked], [failed.plus(outcome or Outcome())], self._client, 200, seconds, operation.weight
+        )
 
     def _seconds(self, identifier: str) -> float:
         return self._loop.time() - self._open[identifier].began

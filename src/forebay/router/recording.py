@@ -51,7 +51,7 @@ class Recording:
                     one.variables,
                     *client,
                     status,
-                    outcome.errors,
+                    outcome.at or outcome.errors,
                     None if goes_on else seconds,  # how long somebody listened is no duration
                     now,
                     weight // len(asked) + 500,

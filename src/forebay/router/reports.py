@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from graphql import GraphQLSchema
 
 from .. import metrics
+from ..agent.places import Errors
 from ..agent.reporter import Reporter
 from .schemas import Schema
 
@@ -36,7 +37,7 @@ class Request(NamedTuple):
     client: str
     client_version: str
     status: int
-    errors: bool
+    errors: bool | Errors
     seconds: float | None
     now: float
     weight: int

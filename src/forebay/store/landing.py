@@ -1,8 +1,9 @@
 """The landing tables: where every block goes in, and from where the views fan it out.
 
-One takes reports, the other what reports name: shapes and schemas.  A row is a journal record as
+One takes reports, another what reports name: shapes and schemas.  A row is a journal record as
 it is (its `record` says which kind), or one of the loader's own `range` rows, which say what
-became of a range of offsets.  Other pullers (ClickPipes, Kafka Connect, ClickHouse's Kafka
+became of a range of offsets.  The third takes of the reports what few of them have, executions: so that
+those without cost no insert the work of one more view.  Other pullers (ClickPipes, Kafka Connect, ClickHouse's Kafka
 engine) insert plain records and have no ledger.
 """
 
@@ -17,6 +18,19 @@ _TALLY = {
     "status": "Array(UInt16)",
     "requests": "Array(UInt64)",
     "errors": "Array(UInt64)",
+    "duration": "Array(Map(UInt16, UInt64))",
+}
+_EXECUTION = {
+    "minute": "Array(UInt32)",
+    "shape": "Array(String)",
+    "coordinate": "Array(String)",
+    "client": "Array(String)",
+    "client_version": "Array(String)",
+    "requests": "Array(UInt64)",
+    "errors": "Array(UInt64)",
+    "executions": "Array(UInt64)",
+    "sampled": "Array(UInt64)",
+    "failed": "Array(UInt64)",
     "duration": "Array(Map(UInt16, UInt64))",
 }
 _SHAPE = {
@@ -67,12 +81,19 @@ _COMMON = {
     "source": "String",
     "received": "UInt64",
 }
-REPORTS, NAMED = "landing", "landing_named"
+REPORTS, NAMED, EXECUTIONS = "landing", "landing_named", "landing_executions"
 
-RECORDS = {REPORTS: {**_COMMON, **_TALLY}, NAMED: {**_COMMON, **_SHAPE}}
+RECORDS = {
+    REPORTS: {**_COMMON, **_TALLY},
+    NAMED: {**_COMMON, **_SHAPE},
+    EXECUTIONS: {**_COMMON, "executions": f"Tuple({', '.join(map(' '.join, _EXECUTION.items()))})"},
+}
 """What a journal record brings; other fields of it have no column.  Table → column → ClickHouse type."""
 
-TABLES = {table: columns | _RANGE for table, columns in RECORDS.items()}
+RANGED = (REPORTS, NAMED)
+"""Those that also take the loader's `range` rows."""
+
+TABLES = {table: columns | (_RANGE if table in RANGED else {}) for table, columns in RECORDS.items()}
 """Table → column → ClickHouse type, in the table's order."""
 
 

@@ -114,7 +114,7 @@ def _statements(script: str) -> Iterator[str]:
     """The statements of a migration; one that was cut short goes on where it stopped."""
     for text in re.sub(r"--.*", "", script).split(";"):
         if statement := re.sub(r"^CREATE ((MATERIALIZED )?VIEW|TABLE) ", r"CREATE \1 IF NOT EXISTS ", text.strip()):
-            tables = landing.TABLES if "{landing}" in statement else ("",)
+            tables = landing.RANGED if "{landing}" in statement else ("",)
             yield from (statement.replace("{landing}", table) for table in tables)
 
 

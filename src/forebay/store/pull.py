@@ -11,8 +11,11 @@ from __future__ import annotations
 from ..core.record import SCHEMAS, SHAPES, TALLIES
 from . import landing
 
-PULLS = {"pull_reports": (landing.REPORTS, (TALLIES,)), "pull_named": (landing.NAMED, (SHAPES, SCHEMAS))}
-"""Kafka table → the landing table that it feeds, and its topics."""
+PULLS = {
+    "pull_reports": ({"pull_reports_view": landing.REPORTS, "pull_executions_view": landing.EXECUTIONS}, (TALLIES,)),
+    "pull_named": ({"pull_named_view": landing.NAMED}, (SHAPES, SCHEMAS)),
+}
+"""Kafka table → the landing tables that it feeds, by the view that does, and its topics."""
 
 REFUSED = """
 CREATE TABLE IF NOT EXISTS pull_refused (
@@ -33,8 +36,10 @@ def pull_kafka_engine(brokers: str, group: str, consumers: int = 1, window: int 
     What is no JSON of a record goes to `pull_refused`, raw, and holds up nothing.
     """
     statements = [" ".join(REFUSED.format(window=window).split())]
-    for name, (into, topics) in PULLS.items():
-        columns = landing.RECORDS[into]
+    for name, (views, topics) in PULLS.items():
+        columns: dict[str, str] = {}
+        for into in views.values():
+            columns |= landing.RECORDS[into]
         typed = ", ".join(f"`{column}` {type_}" for column, type_ in columns.items())
         settings = {
             "kafka_broker_list": brokers,
@@ -48,15 +53,18 @@ def pull_kafka_engine(brokers: str, group: str, consumers: int = 1, window: int 
             f"CREATE TABLE IF NOT EXISTS {name} ({typed}) ENGINE = Kafka"
             f" SETTINGS {', '.join(texts)}, kafka_num_consumers = {consumers:d}",
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name}_refused TO pull_refused AS {refused(name)}",
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name}_view TO {into} AS {taken(name)}",
+            *(
+                f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view} TO {into} AS {taken(name, into)}"
+                for view, into in views.items()
+            ),
         ]
     return statements
 
 
-def taken(name: str) -> str:
-    """The records of a Kafka table, as its landing table takes them."""
-    into, _ = PULLS[name]
-    return f"SELECT {', '.join(landing.RECORDS[into])} FROM {name} WHERE _error = ''"
+def taken(name: str, into: str) -> str:
+    """The records of a Kafka table, as a landing table takes them: that of executions only those which have any."""
+    some = " AND notEmpty(executions.minute)" if into == landing.EXECUTIONS else ""
+    return f"SELECT {', '.join(landing.RECORDS[into])} FROM {name} WHERE _error = ''{some}"
 
 
 def refused(name: str) -> str:

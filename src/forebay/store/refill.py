@@ -76,15 +76,15 @@ SELECT toDate(time) AS day, sum(requests) AS n FROM traffic
 WHERE time >= toDateTime({since:Int64}, 'UTC') AND time < toDateTime({until:Int64}, 'UTC') GROUP BY day
 """
 
-_LEDGER_DAYS = f"""
-SELECT org, graph, toDate(toUInt16(pair.1)) AS day, pair.2 AS l, 0 AS t FROM ledger ARRAY JOIN {_DAYS} AS pair
-WHERE epoch <= {{stands:UInt32}}
-"""
-_TRAFFIC_DAYS = "SELECT org, graph, toDate(time) AS day, 0 AS l, requests AS t FROM traffic"
+_HELD = {
+    "traffic": ("days", "requests"),
+    "executions": ("executions", "errors + sampled"),
+}
+"""Table → the ledger's counts by day of what it holds, and what it holds of them."""
 
 HOLLOW = """
 SELECT DISTINCT day FROM (SELECT org, graph, day FROM ({rows}) GROUP BY org, graph, day HAVING sum(l) > sum(t))
-WHERE day >= {{kept:Date}} ORDER BY day
+WHERE day >= {{kept:Date}}
 """
 
 RUNS = """
@@ -261,7 +261,8 @@ class Refill:
         times = days.parameters()
         self.forget()
         since, until = (f"toDateTime({times[name]}, 'UTC')" for name in ("since", "until"))
-        self._delete("traffic", f"time >= {since} AND time < {until}")
+        for table in ("traffic", "executions"):
+            self._delete(table, f"time >= {since} AND time < {until}")
 
     def forget(self) -> None:
         """Take out of the ledger what an unfinished rebuild left there."""
@@ -282,9 +283,17 @@ class Refill:
     def _hollow(self) -> list[date]:
         """Days on which some graph has less traffic than the ledger says, or shapes that no window would have."""
         gone = self.dropped()
-        rows = _LEDGER_DAYS if "traffic" in gone else f"{_LEDGER_DAYS} UNION ALL {_TRAFFIC_DAYS}"
         asked = {"stands": self.stands(), "kept": self._kept}
-        days = {row["day"] for row in self._store.query(HOLLOW.format(rows=rows), asked)}
+        days: set[date] = set()
+        for table, (told, held) in _HELD.items():
+            by_day = f"JSONExtractKeysAndValues(detail, '{told}', 'UInt64')"
+            rows = (
+                "SELECT org, graph, toDate(toUInt16(pair.1)) AS day, pair.2 AS l, 0 AS t"
+                f" FROM ledger ARRAY JOIN {by_day} AS pair WHERE epoch <= {{stands:UInt32}}"
+            )
+            if table not in gone:
+                rows += f" UNION ALL SELECT org, graph, toDate(time) AS day, 0 AS l, {held} AS t FROM {table}"
+            days |= {row["day"] for row in self._store.query(HOLLOW.format(rows=rows), asked)}
         if "traffic" not in gone:
             days |= {row["day"] for row in self._store.query(ANY if "shape_seen" in gone else UNSEEN)}
         return sorted(days)

@@ -11,7 +11,8 @@
 
 Both are needed: an extension learns how a request ends but not what it asks, and it does not run
 for subscriptions.  Requests that don't parse or validate count too.  A subscription counts once,
-when it starts, without a duration.  Answers are never altered, and no resolver is wrapped.
+when it starts, without a duration.  Answers are never altered, and no resolver is wrapped but in
+requests that are sampled.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLSchema
 
+from ..outcomes import Sample
 from . import missing
+from .executions import counting
 from .over_http import NOTHING_EXECUTED
 from .reporters import Reporters
 
@@ -82,9 +85,10 @@ class Forebay(Reporters):
         self,
         asked: tuple[str | None, str | None, Any] | None,
         context: Any,
-        errors: bool,
+        errors: bool | list[Any],
         seconds: float | None,
         executed: bool = False,
+        sample: Sample | None = None,
     ) -> None:
         """Count one request; never raises.  `asked` is None where validation was not reached."""
         try:
@@ -92,27 +96,32 @@ class Forebay(Reporters):
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
             nothing = NOTHING_EXECUTED if errors and self.hooked else None, None, None
             source, operation_name, variables = asked or nothing
-            outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed}
+            outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed, "executions": sample}
             self.count(self._schema, source, operation_name, variables, context, **outcome)
         except Exception as exc:
             self.faults.note("ariadne", exc)
 
 
 class _Recording(Extension):
-    resolve: Any = None  # or graphql-core would call it for each field
+    resolve: Any = None  # or graphql-core would call it for each field; only in a request that is sampled it does
 
     def __init__(self, forebay: Forebay) -> None:
         self._forebay, self._began = forebay, perf_counter()
-        self._errors = self._executed = False
+        self._errors: list[Any] = []
+        self._executed = False
         self.asked: tuple[str | None, str | None, Any] | None = None
+        self._sample = forebay.sample()
+        if self._sample is not None:
+            self.resolve = counting(self._sample, forebay.faults)
 
     def request_started(self, context: Any) -> None:
         _running.set(self)
 
     def has_errors(self, errors: Any, context: Any) -> None:
-        self._errors = True
+        self._errors = errors
         self._executed = any(getattr(error, "path", None) for error in errors)  # at a field, so it was reached
 
     def request_finished(self, context: Any) -> None:
         _running.set(None)
-        self._forebay.record(self.asked, context, self._errors, perf_counter() - self._began, self._executed)
+        seconds = perf_counter() - self._began
+        self._forebay.record(self.asked, context, self._errors, seconds, self._executed, self._sample)

@@ -109,11 +109,11 @@ class Exchange:
         asked = asked_by(self._request, self.body.start(), self.body.whole)
         answer = self.answer.start() if self.answer.whole else None
         answered = answered_with(self._status, answer, len(asked))
-        for one, (errors, executed, refused) in zip(asked, answered, strict=True):
+        for one, (errors, executed, refused, at) in zip(asked, answered, strict=True):
             source = self._watch.documents.source(one)
             if source is None and refused:
                 source = NOTHING_EXECUTED
-            outcome = {"errors": errors, "executed": executed, "seconds": seconds, "status": self._status}
+            outcome = {"errors": at or errors, "executed": executed, "seconds": seconds, "status": self._status}
             self._watch.tally(source, one.operation_name, one.variables, self._asking, **outcome)
 
 

@@ -30,5 +30,6 @@ class Forebay(_Forebay):
     def watch(self, schema: S) -> S:
         """The same schema, whose requests are reported from now on."""
         for name in ("execute", "execute_async", "subscribe"):
-            setattr(schema, name, self.wrap(getattr(schema, name), schema.graphql_schema))
+            watched = self.wrap(getattr(schema, name), schema.graphql_schema, middleware=name != "subscribe")
+            setattr(schema, name, watched)
         return schema

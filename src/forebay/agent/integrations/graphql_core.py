@@ -24,6 +24,8 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import graphql
 from graphql import DocumentNode, GraphQLSchema, Source, print_ast
 
+from ..outcomes import Sample
+from .executions import counting, with_middleware
 from .reporters import Reporters
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +40,9 @@ PARAMETERS: Final = (
 )
 """Of the functions of graphql-core, in order, with the names that libraries on it also give them."""
 
+MIDDLEWARE_AT: Final = 8
+"""From here on a positional argument may be the middleware."""
+
 PRINTED: Final = 1_000
 """Documents without a source whose text is kept."""
 
@@ -49,6 +54,7 @@ class _Asked(NamedTuple):
     kwargs: dict[str, Any]
     validates: bool
     began: float
+    sample: Sample | None
 
 
 class Forebay(Reporters):
@@ -57,21 +63,27 @@ class Forebay(Reporters):
     def __init__(self, url: str | None = None, token: str | None = None, **options: Any) -> None:
         super().__init__(url, token, **options)
         self._printed: dict[int, tuple[DocumentNode, str]] = {}
-        self.graphql = self.wrap(graphql.graphql)
-        self.graphql_sync = self.wrap(graphql.graphql_sync)
-        self.execute = self.wrap(graphql.execute, validates=False)
+        self.graphql = self.wrap(graphql.graphql, middleware=True)
+        self.graphql_sync = self.wrap(graphql.graphql_sync, middleware=True)
+        self.execute = self.wrap(graphql.execute, validates=False, middleware=True)
         self.subscribe = self.wrap(graphql.subscribe, validates=False)
 
-    def wrap(self, execute: F, schema: GraphQLSchema | None = None, *, validates: bool = True) -> F:
+    def wrap(
+        self, execute: F, schema: GraphQLSchema | None = None, *, validates: bool = True, middleware: bool = False
+    ) -> F:
         """A function that is called like `execute`, gives what it gives, and reports.
 
         `schema` is that of a function which takes none, such as a method.  One that not `validates`
-        executes what it is given: a document that is not valid counts as not analysed then.
+        executes what it is given: a document that is not valid counts as not analysed then.  One that takes
+        a `middleware` as graphql-core's do is given one for requests that are sampled.
         """
         own = () if schema is None else (schema,)
 
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            asked = _Asked((*own, *args), dict(kwargs), validates, perf_counter())
+            sample = self.sample() if middleware and len(args) < MIDDLEWARE_AT else None
+            if sample is not None:
+                kwargs, sample = self._counting(kwargs, sample)
+            asked = _Asked((*own, *args), dict(kwargs), validates, perf_counter(), sample)
             try:
                 result = execute(*args, **kwargs)
             except BaseException:
@@ -86,6 +98,15 @@ class Forebay(Reporters):
             return await recorded(*args, **kwargs)
 
         return cast(F, wraps(execute)(recorded_async if iscoroutinefunction(execute) else recorded))
+
+    def _counting(self, kwargs: dict[str, Any], sample: Sample) -> tuple[dict[str, Any], Sample | None]:
+        """The arguments with which executions are counted, and where."""
+        try:
+            if (counted := with_middleware(kwargs, counting(sample, self.faults))) is not None:
+                return counted, sample
+        except Exception as exc:
+            self.faults.note("graphql_core", exc)
+        return kwargs, None
 
     async def _awaited(self, answer: Awaitable[Any], asked: _Asked) -> Any:
         result = None
@@ -107,8 +128,9 @@ class Forebay(Reporters):
                 operation_name,
                 variables,
                 context,
-                errors=result is None or bool(getattr(first, "errors", None)),
+                errors=result is None or getattr(first, "errors", None),
                 seconds=None if streams else perf_counter() - asked.began,
+                executions=asked.sample,
                 executed=not asked.validates or streams or getattr(first, "data", None) is not None,
             )
         except Exception as exc:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ..http_request import Asked, Unreadable, in_body, in_query
+from ..places import Errors, errors_at
 
 NOTHING_EXECUTED: Final = ""
 """Stands for the document of a request of which nothing was executed."""
@@ -26,11 +27,15 @@ class Request(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """`errors` that were seen; `executed` where it is certain that something was, `refused` that nothing was."""
+    """`errors` that were seen; `executed` where it is certain that something was, `refused` that nothing was.
+
+    `at`: the paths of the errors, as far as they were read.
+    """
 
     errors: bool
     executed: bool
     refused: bool
+    at: Errors = {}
 
 
 def asked_by(request: Request, body: bytes, whole: bool) -> list[Asked]:
@@ -71,4 +76,5 @@ class _Result(msgspec.Struct):
 def _answered(result: _Result) -> Answered:
     errors = bytes(result.errors).strip() not in (b"null", b"[]")
     data = bytes(result.data)  # many servers answer what they refuse with null
-    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data)
+    at = errors_at(msgspec.json.decode(result.errors)) if errors else {}
+    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data, at=at)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..http_request import Asked, in_mapping
+from ..places import Errors, errors_at
 
 if TYPE_CHECKING:
     from .exchange import Watch
@@ -45,8 +46,9 @@ class Conversation:
         if asked is not None:
             payload = word.get("payload")
             result = payload if isinstance(payload, Mapping) else {}
+            at = errors_at(payload if isinstance(payload, list) else result.get("errors"))
             failed = word.get("type") == "error" or bool(result.get("errors"))
-            self._count(asked, failed, executed=result.get("data") is not None)
+            self._count(asked, at or failed, executed=result.get("data") is not None)
 
     def fails(self) -> None:
         """The app raised; what waits was not answered."""
@@ -56,7 +58,7 @@ class Conversation:
         while self._waiting:
             self._count(self._waiting.popitem()[1], errors=False)
 
-    def _count(self, asked: Asked, errors: bool, executed: bool = False) -> None:
+    def _count(self, asked: Asked, errors: bool | Errors, executed: bool = False) -> None:
         source = self._watch.documents.source(asked)
         outcome = {"errors": errors, "executed": executed, "seconds": None}
         self._watch.tally(source, asked.operation_name, asked.variables, self._asking, **outcome)

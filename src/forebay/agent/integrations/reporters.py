@@ -5,13 +5,15 @@ Nothing here raises into the host: what fails is a fault, counted and logged sel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from graphql import GraphQLSchema
 
 from ..client_headers import Client
 from ..faults import Faults
+from ..outcomes import Sample, Sampling
+from ..places import Errors
 from ..reporter import Reporter
 from .clients import client_of
 
@@ -31,8 +33,9 @@ class Reporters:
         **options: Any,
     ) -> None:
         self._client, self.faults = client, Faults()
-        self._options = {"url": url, "token": token, **options}
         self._reporters: dict[GraphQLSchema, Reporter] = {}
+        self._sampling = Sampling(options.pop("executions", 0.0))
+        self._options = {"url": url, "token": token, **options}
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what was recorded is acknowledged; False if that took longer than `timeout` seconds."""
@@ -48,6 +51,14 @@ class Reporters:
         """Reporter.status of each schema: mostly one, none before the first request."""
         return [reporter.status() for reporter in list(self._reporters.values())]
 
+    def sample(self) -> Sample | None:
+        """Reporter.sample, for a request that begins."""
+        try:
+            return self._sampling.draw()
+        except Exception as exc:
+            self.faults.note("executions", exc)
+            return None
+
     def count(
         self,
         schema: GraphQLSchema,
@@ -56,10 +67,11 @@ class Reporters:
         variables: Mapping[str, Any] | None,
         context: Any,
         *,
-        errors: bool,
+        errors: bool | Errors | Sequence[Any] | None,
         seconds: float | None,
         status: int = 200,
         executed: bool = False,
+        executions: Sample | None = None,
     ) -> None:
         """Count one request, as Reporter.record does.  Never raises."""
         try:
@@ -74,6 +86,7 @@ class Reporters:
                 errors=errors,
                 seconds=seconds,
                 executed=executed,
+                executions=executions,
             )
         except Exception as exc:
             self.faults.note("integration", exc)

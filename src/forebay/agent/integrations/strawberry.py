@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from graphql import specified_rules
 
+from ..outcomes import Sample
 from . import missing
+from .executions import counting
 from .reporters import Reporters
 
 try:
@@ -40,16 +42,18 @@ class Forebay(Reporters):
     """
 
     def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
-        return _Recording(self)
+        sample = self.sample()
+        return _Recording(self) if sample is None else _Sampling(self, sample)
 
     def record(
         self,
         context: ExecutionContext,
         status: int,
-        errors: bool,
+        errors: bool | list[Any] | None,
         seconds: float | None,
         executed: bool = False,
         admitted: bool = False,
+        sample: Sample | None = None,
     ) -> None:
         """Count one request, unless it has no document (a probe of the address, say); never raises.
 
@@ -72,21 +76,23 @@ class Forebay(Reporters):
                 seconds=seconds,
                 validated=admitted and _by_all_rules(context, source),
                 executed=executed,
+                executions=sample,
             )
         except Exception as exc:
             self.faults.note("strawberry", exc)
 
 
 class _Recording(SchemaExtension):
-    def __init__(self, forebay: Forebay) -> None:
-        self._forebay, self._recorded = forebay, False
+    def __init__(self, forebay: Forebay, sample: Sample | None = None) -> None:
+        self._forebay, self._recorded, self._sample = forebay, False, sample
         self._executed = self._admitted = False
 
     def on_operation(self) -> Iterator[None]:
-        began, status, errors = perf_counter(), 200, True
+        began, status = perf_counter(), 200
+        errors: bool | list[Any] | None = True
         try:
             yield
-            errors = _has_errors(self.execution_context)
+            errors = _errors_of(self.execution_context)
         except (CannotGetOperationTypeError, InvalidOperationTypeError):
             status = 400
             raise
@@ -101,14 +107,26 @@ class _Recording(SchemaExtension):
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             self._record(200, False, None)
 
-    def _record(self, status: int, errors: bool, seconds: float | None) -> None:
+    def _record(self, status: int, errors: bool | list[Any] | None, seconds: float | None) -> None:
         self._recorded = True
-        self._forebay.record(self.execution_context, status, errors, seconds, self._executed, self._admitted)
+        outcome = status, errors, seconds, self._executed, self._admitted, self._sample
+        self._forebay.record(self.execution_context, *outcome)
 
 
-def _has_errors(context: ExecutionContext) -> bool:
+class _Sampling(_Recording):
+    """Of a request whose resolvers are counted; the others are not asked for each field."""
+
+    def __init__(self, forebay: Forebay, sample: Sample) -> None:
+        super().__init__(forebay, sample)
+        self._resolve = counting(sample, forebay.faults)
+
+    def resolve(self, _next: Any, root: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._resolve(_next, root, info, *args, **kwargs)
+
+
+def _errors_of(context: ExecutionContext) -> list[Any] | None:
     result = getattr(context.result, "initial_result", context.result)
-    return bool(context.pre_execution_errors or getattr(result, "errors", None))
+    return context.pre_execution_errors or getattr(result, "errors", None)
 
 
 def _by_all_rules(context: ExecutionContext, source: str) -> bool:
