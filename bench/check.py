@@ -74,6 +74,8 @@ ROWS = (
       concat('1.', toString(number % 10)), 'v', 200, toStartOfDay(received) + 86400 * day + 3600 * (number % 24),
       1 + number % 100, 0, map(50, 1 + number % 100)
     FROM ({SHAPE}) ARRAY JOIN range({DAYS}) AS day""",
+    f"""INSERT INTO field_types SELECT DISTINCT org, graph, use.2, use.3, received
+    FROM ({SHAPE}) ARRAY JOIN used AS use WHERE use.1 = 'field'""",
     f"INSERT INTO shape_seen SELECT org, graph, shape, now() - number % 86400 FROM ({SHAPE})",
 )
 

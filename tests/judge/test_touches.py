@@ -40,7 +40,8 @@ def test_what_is_not_touched_has_no_effect(seed: int) -> None:
         for coverage in COVERAGES:
             for shape in shapes:
                 seen = as_seen(shape, coverage)
-                concerned = compared.touched(coverage).concerns(seen)
+                touch = compared.touched(coverage)
+                concerned = touch.concerns(seen) or (bool(touch) and compared.moved.shape(seen))
                 spared += not concerned
                 [impact] = judge.judge([seen])
                 judged += bool(impact.effects or impact.unexplained)
@@ -75,6 +76,7 @@ def test_what_more_traffic_cannot_change_need_not_be_fetched(seed: int) -> None:
         judging.add(first)
         still = judging.open()
         rest = [each for each in traffic if compared.touched(each.shape.coverage, still).concerns(each.shape)]
+        rest += [each for each in traffic if compared.moved.shape(each.shape)]
         spared += len(traffic) - len({each.id for each in (*first, *rest)})
         judging.add(rest)
         portions, whole = judging.answer(FailOn.UNKNOWN), check(compared, traffic, COMPLETE, allowances)

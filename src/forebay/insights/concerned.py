@@ -32,6 +32,8 @@ class Concerned:
         self._compared = compared
         self._parameters = queries.parameters(scope, window)
         self._coverages = {FULL_COVERAGE, *lesser_coverages(store, scope, window)}
+        rows = [(row["coordinate"], row["named_type"]) for row in store.query(queries.FIELD_TYPES, self._parameters)]
+        self._moved = sorted(row for row in rows if compared.moved.field(*row))
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
     def latest(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
@@ -45,6 +47,8 @@ class Concerned:
             asked = self._parameters | {
                 "coordinates": sorted(touch.coordinates),
                 "types": sorted(touch.types),
+                "moved": [coordinate for coordinate, _ in self._moved],
+                "moved_types": [type_ for _, type_ in self._moved],
                 "everything": int(touch.everything),
                 "apart": int(len(self._coverages) > 1),
                 "coverage": sorted(coverage),

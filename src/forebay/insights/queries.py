@@ -199,18 +199,26 @@ WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
   AND shape IN (SELECT shape FROM traffic WHERE {_IN_WINDOW})
 """
 
+FIELD_TYPES = f"SELECT DISTINCT coordinate, named_type FROM field_types WHERE {_GRAPH}"
+
 _CONCERNED = f"""
 {_SEEN} AND shape IN (
   SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{coordinates:Array(String)}} AND used
   UNION ALL SELECT shape FROM shape_entries WHERE {_GRAPH} AND named_type IN {{types:Array(String)}}
   UNION ALL SELECT shape FROM shape_entries
   WHERE {_GRAPH} AND substringIndex(coordinate, '.', 1) IN {{types:Array(String)}}
+  UNION ALL SELECT shape FROM shape_entries WHERE {_GRAPH} AND kind = 'field' AND (coordinate, named_type) IN (
+    SELECT arrayJoin(arrayZip({{moved:Array(String)}}, {{moved_types:Array(String)}}))
+  )
   UNION ALL SELECT shape FROM shapes WHERE {{everything:UInt8}} AND {_GRAPH} AND NOT invalid
 ) AND (NOT {{apart:UInt8}} OR shape IN (
   SELECT shape FROM shapes WHERE {{apart:UInt8}} AND {_GRAPH} AND arraySort(coverage) = {{coverage:Array(String)}}
 )) GROUP BY shape
 """
-"""See `touches.Touch`; `apart`: only those of reporters that see so much, where they do not all see the same."""
+"""See `touches.Touch` and `moved.Moved`.
+
+`apart`: only those of reporters that see so much, where they do not all see the same.
+"""
 
 _LATEST = f"{_CONCERNED} ORDER BY max(last) DESC LIMIT {{limit:UInt32}}"
 

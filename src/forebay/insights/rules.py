@@ -104,6 +104,9 @@ def _stated(hit: Hit) -> Effect:
 def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     if evidence.shape.type is OperationType.UNKNOWN:
         return Effect(Hit.MAYBE, "which type of operation it was is not known")
+    root = getattr(schemas.old, f"{change.detail}_type", None)
+    if evidence.shape.type != change.detail == "query" and root and root.name in evidence.returned:
+        return Effect(Hit.MAYBE, f"whether it asks {root.name} for the schema itself is not known")
     return _yes(evidence.shape.type == change.detail)
 
 

@@ -16,6 +16,7 @@ from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
 from .evidence import Evidence
 from .gone import Gone
+from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import NO, Effect, Schemas, by_entries, when_valid
 from .touches import needs
@@ -39,6 +40,7 @@ class Judge:
         self._changes = changes
         self._documents = Documents(old, new)
         self._gone = Gone(old, new)
+        self._moved = Moved(old)
 
     def judge(self, shapes: Sequence[Shape]) -> list[Impact]:
         """What the changes do to requests of each of these shapes."""
@@ -51,15 +53,23 @@ class Judge:
             return Impact({})  # it was refused before the change
         if gone and evidence.covers(Coverage.DOCUMENT):
             return self._attributed(evidence, f"It selects {gone}, which is gone.")
-        moved = evidence.moved(self._schemas.old)
         judged = self._documents.judge(evidence.shape.document) if _is_read(evidence, gone) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
+        moved = evidence.moved(self._schemas.old)
+        if judged is None:
+            moved |= self._moved.types(evidence)
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
-        for number, change in enumerate(self._changes) if moved else ():
-            if not effects[number].hit and change.severity is Severity.BREAKING and _owner(change) in moved:
-                effects[number] = Effect(Hit.MAYBE, "it ran on a schema that had another type there")
+        effects |= self._of_moved(moved, effects)
         return Impact({number: effect for number, effect in effects.items() if effect.hit})
+
+    def _of_moved(self, moved: frozenset[str], effects: dict[int, Effect]) -> dict[int, Effect]:
+        """Entries tell nothing of these types: what breaking changes of them do that have no effect so far."""
+        return {
+            number: Effect(Hit.MAYBE, "it ran on a schema that had another type there")
+            for number, change in enumerate(self._changes if moved else ())
+            if change.severity is Severity.BREAKING and _owner(change) in moved and not effects.get(number, NO).hit
+        }
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
         """The document broke: the breaking changes that its entries touch did it."""
@@ -68,6 +78,7 @@ class Judge:
             effect = by_entries(self._schemas, change, evidence) or NO
             if effect.hit and change.severity is not Severity.SAFE:
                 effects[number] = Effect(Hit.YES, error) if change.severity is Severity.BREAKING else effect
+        effects |= self._of_moved(self._moved.types(evidence), effects)
         explained = any(self._changes[number].severity is Severity.BREAKING for number in effects)
         return Impact(effects, "" if explained else error)
 

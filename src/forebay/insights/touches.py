@@ -17,6 +17,7 @@ from graphql import GraphQLSchema, get_named_type, is_abstract_type
 from ..core.coordinate import State
 from ..core.shape import FULL_COVERAGE, Coverage, Shape
 from .evidence import places_of
+from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
@@ -97,6 +98,7 @@ class Comparison:
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
         self.schemas = Schemas(old, new)
         self.changes = changes(old, new)
+        self.moved = Moved(old)
         self._touched: dict[tuple[Change, frozenset[Coverage]], Touch] = {}
 
     def touched(self, coverage: frozenset[Coverage], among: Sequence[Change] | None = None) -> Touch:

@@ -106,6 +106,10 @@ WHERE entries != '[]' AND (org, graph, shape) NOT IN (SELECT org, graph, shape F
 """
 
 SEEN = "INSERT INTO shape_seen SELECT org, graph, shape, max(time) FROM traffic GROUP BY org, graph, shape"
+FIELD_TYPES = """
+INSERT INTO field_types SELECT org, graph, coordinate, named_type, max(received)
+FROM shape_entries WHERE kind = 'field' GROUP BY org, graph, coordinate, named_type
+"""
 ANY = "SELECT DISTINCT toDate(time) AS day FROM traffic"
 UNSEEN = f"""{ANY}
 WHERE (org, graph, shape) NOT IN (SELECT org, graph, shape FROM shape_seen)
@@ -184,7 +188,8 @@ class Refill:
 
         A shape without its entries would seem to use nothing; without the shape, its requests are
         known to name something that is not there.  When shapes were last requested is read from the
-        traffic, whatever is known of it: only the latest time counts.
+        traffic, whatever is known of it: only the latest time counts.  Types of fields are read from
+        the entries.
         """
         gone = self.dropped()
         if "shape_entries" in gone and "shapes" not in gone:
@@ -195,6 +200,7 @@ class Refill:
                 self._delete("shapes", f"(org, graph, lower(hex(shape))) IN ({listed})")
         self._store.migrate(self._window, restore=gone)
         self._store.command(SEEN)
+        self._store.command(FIELD_TYPES)
 
     def stands(self) -> int:
         """The latest epoch whose rows in the ledger are whole."""

@@ -1,0 +1,82 @@
+"""Shapes that ran on another schema than the old one, where other types stand now.  Pure.
+
+`{ me { name } }` was recorded as `Query.me` and `User.name`.  Once `User` is called `Person` it is
+as valid as before, and none of its entries speaks of `Person`: a change of `Person.name` would not
+find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from graphql import GraphQLSchema, get_named_type, is_abstract_type
+
+from ..core.coordinate import Kind
+from ..core.shape import OperationType, Shape
+from .evidence import Evidence
+from .type_changes import reachable
+
+
+class Moved:
+    """Looks each field up once, however many shapes select it."""
+
+    def __init__(self, old: GraphQLSchema) -> None:
+        self._old = old
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def field(self, coordinate: str, named_type: str) -> bool:
+        """Was it recorded on a type that the old schema lacks, or does it return another one there?"""
+        key = (coordinate, named_type)
+        found = self._known.get(key)
+        if found is None:
+            owner, _, name = coordinate.partition(".")
+            type_ = self._old.type_map.get(owner)
+            field = getattr(type_, "fields", {}).get(name)
+            elsewhere = field is not None and get_named_type(field.type).name != named_type != ""
+            found = self._known[key] = type_ is None or elsewhere
+        return found
+
+    def shape(self, shape: Shape) -> bool:
+        """Was any of its fields?"""
+        return any(entry.kind is Kind.FIELD and self.field(*entry[1:3]) for entry in shape.entries)
+
+    def types(self, evidence: Evidence) -> frozenset[str]:
+        """What can stand now below such fields, their arguments' types among it."""
+        if not self.shape(evidence.shape):
+            return frozenset()
+        kinds = ("query", "mutation", "subscription")
+        asked = kinds if evidence.shape.type is OperationType.UNKNOWN else (evidence.shape.type.value,)
+        roots = (getattr(self._old, f"{kind}_type") for kind in asked)
+        starts = {root.name for root in roots if root}
+        starts -= {coordinate.partition(".")[0] for coordinate in evidence.fields}  # there it began as it would now
+        for coordinate, entry in evidence.fields.items():
+            owner, _, name = coordinate.partition(".")
+            field = getattr(self._old.type_map.get(owner), "fields", {}).get(name)
+            if field is not None and self.field(coordinate, entry.named_type):
+                starts.add(get_named_type(field.type).name)
+        return frozenset().union(*(_below(self._old, start) for start in starts))
+
+
+@lru_cache(maxsize=256)
+def _below(schema: GraphQLSchema, start: str) -> frozenset[str]:
+    """This type and all that a selection on it can reach, arguments included."""
+    found: set[str] = set()
+    pending = [start]
+    while pending:
+        name = pending.pop()
+        type_ = schema.type_map.get(name)
+        if type_ is None or name in found:
+            continue
+        found.add(name)
+        if is_abstract_type(type_):
+            pending += [each.name for each in schema.get_possible_types(type_)]
+        pending += [each.name for each in getattr(type_, "interfaces", ())]
+        for field in getattr(type_, "fields", {}).values():
+            pending.append(get_named_type(field.type).name)
+            found |= _inputs(schema, (get_named_type(place.type).name for place in getattr(field, "args", {}).values()))
+    return frozenset(found)
+
+
+def _inputs(schema: GraphQLSchema, names: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(reachable(schema, name) for name in names))
