@@ -129,4 +129,4 @@ def test_sigkill_in_an_outage_loses_one_interval_with_a_spool(pipeline: Pipeline
     assert (said["pending"], said["lost"]) == (0, {})
     recorded = first.ledger.total() + second.ledger.total()
     lost = recorded - sum(counted(pipeline, "killed").values())
-    assert 0 < lost <= first.ledger.since(saved) + 2  # slots overlap; one may be noted and not recorded
+    assert 0 <= lost <= first.ledger.since(saved) + 2  # slots overlap; one may be noted and not recorded

@@ -164,7 +164,7 @@ class Reporter:
     def leave(self) -> bool:
         """What the end of a process does last: leave to the spool what is not acknowledged.  False without one."""
         try:
-            return self._running and self._exporter is not None and self._exporter.leave(1.0)
+            return self._running and self._exporter is not None and self._exporter.leave(FLUSH_AT_EXIT)
         except Exception as exc:
             self.faults.note("spool", exc)
             return False
