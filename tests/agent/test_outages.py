@@ -44,8 +44,9 @@ started: list[subprocess.Popen[str]] = []
 def _none_left() -> Iterator[None]:
     yield
     for process in started:
-        process.kill()
-        process.communicate()
+        if process.poll() is None:  # of a test that failed
+            process.kill()
+            process.communicate()
     started.clear()
 
 
