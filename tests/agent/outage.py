@@ -54,11 +54,12 @@ def main() -> None:
             for name, host in hosts.items():
                 said = host.end()
                 same = counted(pipeline, name) == host.ledger.clients()
-                grown = f"{(most[name] - before[name][0]) / 2**20:.1f} MiB"
+                grown = (most[name] - before[name][0]) / 2**20
                 print(f"{name}: {host.ledger.total():,} requests, the ledgers {'agree' if same else 'DIFFER'}; {said}")
-                print(f"  during the outage: memory grew by {grown}, {used[name] / seconds:.1%} of a core")
+                print(f"  during the outage: memory grew by {grown:.1f} MiB, {used[name] / seconds:.1%} of a core")
                 assert same
                 assert said["pending"] == 0
+                assert grown < 32  # the bound of what is open
             print(f"most on disk: {disk:,} bytes")
         assert pipeline.stop() == 0
 

@@ -43,6 +43,7 @@ steps = st.lists(
         st.sampled_from([("analyse",), ("coarsen",), ("save",), ("die",), ("leave",), ("full",), ("free",)]),
         st.tuples(st.just("step"), st.sampled_from(ANSWERS)),
     ),
+    min_size=15,
     max_size=80,
 )
 

@@ -158,7 +158,7 @@ class Reporter:
         """Flush, then stop: what is recorded later is not counted.  False if requests were left behind."""
         try:
             self._closed = True
-            flushed, kept = self.flush(timeout), self.leave()
+            flushed, kept = self.flush(timeout), self._leave()
             if self._running:
                 self._running = False
                 self._analyst.stop(0.1)
@@ -172,14 +172,6 @@ class Reporter:
             return False
         finally:
             _alive.discard(self)
-
-    def leave(self) -> bool:
-        """What the end of a process does last: leave to the spool what is not acknowledged.  False without one."""
-        try:
-            return self._running and self._exporter is not None and self._exporter.leave(1.0)
-        except Exception as exc:
-            self.faults.note("spool", exc)
-            return False
 
     def status(self) -> dict[str, Any]:
         """Requests recorded = acknowledged + pending + lost, and faults of the agent by kind."""
@@ -211,6 +203,14 @@ class Reporter:
                 self._running = True
             except Exception as exc:
                 self.faults.note("start", exc)
+
+    def _leave(self) -> bool:
+        """What the end of a process does last: leave to the spool what is not acknowledged.  False without one."""
+        try:
+            return self._running and self._exporter is not None and self._exporter.leave(FLUSH_AT_EXIT)
+        except Exception as exc:
+            self.faults.note("spool", exc)
+            return False
 
     def _spool(self) -> Spool | None:
         try:
@@ -250,7 +250,7 @@ def _flush_at_exit() -> None:
     deadline = time.monotonic() + FLUSH_AT_EXIT
     for reporter in list(_alive):
         reporter.flush(max(deadline - time.monotonic(), 0))
-        reporter.leave()
+        reporter._leave()
 
 
 def _flush_at_the_end_of_a_child() -> None:
