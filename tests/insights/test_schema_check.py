@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from forebay.insights.answers import Verdict
 from forebay.insights.check_answers import Check, CheckedChange, Outcome
 from forebay.insights.mistakes import BadQuestion, BadSchema
 from forebay.store.clickhouse import ClickHouse
+from forebay.store.refill import Refill
+from forebay.store.window import EMBEDDED
 
 PROFILE = "query Profile($id: ID!) { user(id: $id) { id email } }"
 LIST = "query List($f: UserFilter) { users(filter: $f) { name } }"
@@ -198,3 +201,21 @@ def test_what_is_known_to_break_someone_is_not_judged_for_everyone(
     high = world.insights.check(world.scope, WITHOUT_EMAIL, None, "7d", Allowances(min_requests=50))
     assert (high.exit_code, high.unjudged) == (3, 1)
     assert breaking(high).reasons == ("1 more operations are concerned, and were not judged",)
+
+
+@pytest.mark.parametrize("loss", ["", "DROP TABLE", "TRUNCATE TABLE"])
+def test_a_type_that_was_renamed_meanwhile_is_judged_by_the_traffic_of_before(
+    world: World, clean: ClickHouse, loss: str
+) -> None:
+    world.publish()
+    world.start()
+    world.request("{ users { name } }", 7)
+    world.load()
+    if loss:
+        clean.command(f"{loss} field_types")
+        Refill(clean, EMBEDDED, date(2026, 1, 1)).restore()
+    renamed = SDL.replace("User", "Person")
+    answer = checked(world, renamed.replace("  name: String!\n", ""), against=renamed)
+    requests = {each.coordinate: each.requests for each in answer.changes if each.severity == "breaking"}
+    assert answer.verdict is Outcome.BREAKS
+    assert requests["Person.name"] == 7

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from forebay.agent.extract import Extractor
-from forebay.core.shape import FULL_COVERAGE
+from forebay.core.shape import FULL_COVERAGE, Coverage
 from forebay.insights.answers import Verdict
 from forebay.insights.published import build
 
@@ -53,6 +53,43 @@ def test_an_operation_that_ran_on_another_schema_than_the_old_one_is_judged_by_w
     assert answer(old, new, shape).exit_code == 0
     removed = build("type Query { a: Int }", "new schema")
     assert answer(old, removed, shape).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("ran", "changed"),
+    [
+        ("type Query { me: O } type O { a: Int }", "type Query { me: P } type P { b: Int } type Q { a: Int }"),
+        (
+            "schema { query: Root } type Root { me: P } type P { a: Int }",
+            "type Query { you: P } type P { a: Int } type Q { a: Int }",
+        ),
+    ],
+    ids=["type", "root"],
+)
+def test_what_ran_when_a_type_had_another_name_is_judged_by_the_types_that_stand_there_now(
+    ran: str, changed: str
+) -> None:
+    """Its document is as valid as before, and none of its entries speaks of the type whose field goes."""
+    sdl = "type Query { me: P } type P { a: Int } type Q { a: Int }"
+    old, new = build(sdl, "old schema"), build(changed, "new schema")
+    request = Request("{ me { a } }", {})
+    shape = Extractor(build(ran, "old schema")).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    elsewhere = build(sdl.replace("Q { a", "Q { b"), "new schema")
+    assert answer(old, elsewhere, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0
+
+
+def test_who_asks_a_field_for_the_root_may_ask_it_for_the_schema() -> None:
+    """Introspection has no entries."""
+    sdl = "schema { query: Query subscription: S } type Query { a: Int } type S { q: Query }"
+    old = build(sdl, "old schema")
+    new = build(sdl.replace("query: Query", "query: Root") + " type Root { a: Int }", "new schema")
+    request = Request("subscription { q { __schema { queryType { name } } } }", {})
+    shape = Extractor(old).operation(request.source).shape({})
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
 
 
 def test_of_a_document_only_the_operation_that_runs_is_judged() -> None:

@@ -78,8 +78,8 @@ class Judge:
             effect = by_entries(self._schemas, change, evidence) or NO
             if effect.hit and change.severity is not Severity.SAFE:
                 effects[number] = Effect(Hit.YES, error) if change.severity is Severity.BREAKING else effect
-        effects |= self._of_moved(self._moved.types(evidence), effects)
         explained = any(self._changes[number].severity is Severity.BREAKING for number in effects)
+        effects |= self._of_moved(self._moved.types(evidence), effects)
         return Impact(effects, "" if explained else error)
 
     def _effect(self, change: Change, evidence: Evidence, judged: Judged | None) -> Effect:
