@@ -40,7 +40,7 @@ def main() -> int:
         print("\n".join(each.name for each in chosen) or f"no fault has {options.only} in its name")
         return 0 if chosen else 2
     seed = random.randrange(2**32) if options.seed is None else options.seed
-    sizes = [options.brokers] if options.brokers else sorted(PROTOCOLS)
+    sizes = [options.brokers] if options.brokers else sorted(PROTOCOLS, reverse=True)
     print(f"seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     started, begun, turns = datetime.now(UTC), time.monotonic(), list[Turn]()

@@ -27,13 +27,17 @@ def body(content: object) -> bytes:
     [
         ({"query": "{ a }"}, Asked("{ a }")),
         ({"query": "{ a }", "operationName": "A", "variables": {"b": 1}}, Asked("{ a }", "A", {"b": 1})),
-        ({"query": "{ a }", "operationName": 5, "variables": [1]}, Asked("{ a }")),
-        ({"extensions": {"persistedQuery": {"sha256Hash": DIGEST.upper()}}}, Asked(None, None, None, DIGEST, True)),
+        ({"query": "{ a }", "operationName": 5, "variables": {}}, Asked("{ a }")),
+        ({"query": "{ a }", "variables": '{"b": [1, null]}'}, Asked("{ a }", None, {"b": [1, None]})),
+        ({"query": "{ a }", "variables": [1], "operationName": "A"}, Asked(None, "A")),
+        ({"query": "{ a }", "variables": "{"}, Asked(None)),
+        ({"extensions": {"persistedQuery": {"sha256Hash": DIGEST.upper()}}}, Asked(None, None, None, DIGEST)),
         (
             {"query": "{ a }", "extensions": {"persistedQuery": {"sha256Hash": DIGEST}}},
-            Asked("{ a }", None, None, DIGEST, True),
+            Asked("{ a }", None, None, DIGEST),
         ),
         ({"documentId": "d", "operationName": "A"}, Asked(None, "A", None, "d")),
+        ({"documentId": f"sha256:{DIGEST}"}, Asked(None, None, None, DIGEST)),
         ({"id": 7}, Asked(None, None, None, "7")),
         ({"doc_id": "d", "query": ""}, Asked(None, None, None, "d")),
     ],
@@ -44,43 +48,68 @@ def test_one_request_of_a_json_body(content: object, asked: Asked) -> None:
     assert in_body("", body(content)) == [asked]
 
 
-@pytest.mark.parametrize("content", [{}, [], 5, None, {"query": 5}, {"extensions": []}, {"query": ""}])
-def test_json_that_names_no_document_asks_nothing(content: object) -> None:
-    assert in_body(JSON, body(content)) == []
+@pytest.mark.parametrize("content", [{}, 5, None, {"query": 5}, {"extensions": []}, {"query": ""}])
+def test_json_that_names_no_document_may_ask_what_is_not_known(content: object) -> None:
+    assert in_body(JSON, body(content)) == [Asked(None)]
+    assert in_body(JSON, body(content), "query=%7Ba%7D") == [Asked("{a}")]
+    assert in_body(JSON, body([])) == []
 
 
 def test_a_query_string_asks_once() -> None:
     said = {"query": "{ a }", "variables": '{"b": 1}', "operationName": "A", "extensions": "{}"}
     assert in_query(urlencode(said)) == [Asked("{ a }", "A", {"b": 1})]
     hashed = {"extensions": body({"persistedQuery": {"version": 1, "sha256Hash": DIGEST}})}
-    assert in_query(urlencode(hashed)) == [Asked(None, None, None, DIGEST, True)]
-    assert in_query("query=%7Ba%7D&variables=no") == [Asked("{a}")]
+    assert in_query(urlencode(hashed)) == [Asked(None, None, None, DIGEST)]
+    assert in_query("query=%7Ba%7D&variables=no") == [Asked(None)]
+    assert in_query("query=%7Ba%7D&extensions=no") == [Asked("{a}")]
     assert in_query("") == in_query("a=b") == []
 
 
 def test_forms_and_plain_documents_are_read() -> None:
     assert in_body("application/graphql", b"{ a }") == [Asked("{ a }")]
+    assert in_body("application/graphql", b"{ a }", "operationName=A&variables=%7B%22x%22%3A1%7D") == [
+        Asked("{ a }", "A", {"x": 1})
+    ]
     assert in_body("application/x-www-form-urlencoded", b"query=%7Ba%7D") == [Asked("{a}")]
 
 
-def test_an_upload_is_read_from_its_beginning() -> None:
-    operations = body([{"query": "mutation A { a }"}, {"query": "mutation B { b }"}]).decode()
-    parts = (
-        f'--x y\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{operations}\r\n'
-        '--x y\r\nContent-Disposition: form-data; name="map"\r\n\r\n{}\r\n'
-        '--x y\r\nContent-Disposition: form-data; name="0"; filename="a"\r\n\r\n'
-    ).encode()
-    kind = 'multipart/form-data; boundary="x y"'
-    expected = [Asked("mutation A { a }"), Asked("mutation B { b }")]
-    assert in_body(kind, parts + b"half a file, and no end") == expected
-    assert in_body(kind, parts + b"a file\r\n--x y--\r\n") == expected
+def form(operations: Any, places: Any, boundary: str = "xyz", files: bytes = b"\x00\xff\r\n--no") -> bytes:
+    fields = {"operations": json.dumps(operations), "map": json.dumps(places)}
+    parts = [f'Content-Disposition: form-data; name="{n}"\r\n\r\n{v}'.encode() for n, v in fields.items()]
+    parts.append(b'Content-Disposition: form-data; name="0"; filename="operations"\r\n\r\n' + files)
+    line = f"--{boundary}".encode()
+    return b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
+
+
+@pytest.mark.parametrize("boundary", ["x y", "----WebKitFormBoundary7MA4"])
+def test_an_upload_is_read_from_its_beginning_and_a_file_is_no_null(boundary: str) -> None:
+    operations = {"query": "mutation A($f: [Upload]) { a }", "variables": {"f": [None, None]}}
+    parts = form(operations, {"0": ["variables.f.1"]}, boundary)
+    kind = f'multipart/form-data; charset=x; boundary="{boundary}"'
+    expected = [Asked("mutation A($f: [Upload]) { a }", None, {"f": [None, "file"]})]
+    assert in_body(kind, parts) == in_body(kind, parts[:-40]) == expected
     with pytest.raises(Unreadable):
         in_body(kind, parts[:60])
+
+
+def test_an_upload_of_several_operations_places_its_files() -> None:
+    operations = [{"query": "{ a }", "variables": {"f": None}}, {"query": "{ b }", "variables": {"f": None}}]
+    asked = in_body("multipart/form-data; boundary=xyz", form(operations, {"0": ["1.variables.f", "0.variables.f"]}))
+    assert asked == [Asked("{ a }", None, {"f": "file"}), Asked("{ b }", None, {"f": "file"})]
 
 
 def test_what_a_server_may_read_and_a_strict_parser_does_not_is_read() -> None:
     assert in_body(JSON, b'{"query": "{ a }", "variables": {"b": NaN, "c": "\\ud800"}}')[0].source == "{ a }"
     assert in_body(JSON, '{"query": "{ a }"}'.encode("utf-16")) == [Asked("{ a }")]
+
+
+@pytest.mark.parametrize(
+    "places", [{"0": ["variables.none.there"]}, {"0": ["variables.f.x"]}, {"0": [7]}, {"0": 7}, [], None]
+)
+def test_an_upload_whose_files_have_no_place_can_not_be_read(places: Any) -> None:
+    operations = {"query": "{ a }", "variables": {"f": [None]}}
+    with pytest.raises(Unreadable):
+        in_body("multipart/form-data; boundary=xyz", form(operations, places))
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b"\xff", body([{"query": "{ a }"}] * 1_001)])

@@ -260,7 +260,7 @@ def test_errors_are_claimed_only_where_they_were_seen(
     [
         ([b'{"query": "{ hello }", "more": "', b"x" * REQUEST_BYTES, b'"}'], [JSON]),
         ([gzip.compress(post("{ hello }"))], [JSON, ("Content-Encoding", "gzip")]),
-        ([post("{ hello }")], [("Content-Type", "text/plain")]),
+        ([b"{ hello }"], [("Content-Type", "text/plain")]),
         ([json.dumps({"id": "unheard-of"}).encode()], [JSON]),
     ],
     ids=["too long", "compressed", "of another type", "persisted"],

@@ -8,6 +8,8 @@ import pytest
 from world import SDL, World
 
 from forebay.core.shape import OperationType, Shape
+from forebay.insights import insights
+from forebay.insights.allowances import Allowances
 from forebay.insights.answers import Verdict
 from forebay.insights.check_answers import Check, CheckedChange, Outcome
 from forebay.insights.mistakes import BadQuestion, BadSchema
@@ -172,3 +174,27 @@ def test_directives_that_a_router_leaves_in_the_published_schema_do_not_matter(w
     world.start()
     world.load()
     assert checked(world, "type Query { a: Int }").exit_code in (0, 1)
+
+
+def test_what_is_known_to_break_someone_is_not_judged_for_everyone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What else changes is: nothing is called unused before all that concerns it was judged."""
+    world.publish()
+    world.start()
+    for number in range(5):
+        world.request(f"query P{number} {{ user(id: 1) {{ email name }} }}", 10)
+    world.load()
+    monkeypatch.setattr(insights, "FIRST_SHAPES", 2)
+    answer = checked(world, WITHOUT_EMAIL)
+    assert (answer.verdict, answer.unjudged, len(breaking(answer).operations)) == (Outcome.BREAKS, 3, 2)
+    answer = checked(world, WITHOUT_EMAIL.replace(" serial: String", ""))
+    verdicts = {each.coordinate: each.verdict for each in answer.changes}
+    assert verdicts["User.email"] is Verdict.USED
+    assert set(verdicts.values()) == {Verdict.USED, Verdict.UNUSED}
+    high = world.insights.check(world.scope, WITHOUT_EMAIL, None, "7d", Allowances(min_requests=50))
+    assert (high.verdict, high.unjudged, breaking(high).requests) == (Outcome.BREAKS, 0, 50)
+    monkeypatch.setattr(insights, "MOST_SHAPES", 4)
+    high = world.insights.check(world.scope, WITHOUT_EMAIL, None, "7d", Allowances(min_requests=50))
+    assert (high.exit_code, high.unjudged) == (3, 1)
+    assert breaking(high).reasons == ("1 more operations are concerned, and were not judged",)

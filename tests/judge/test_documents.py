@@ -9,6 +9,7 @@ from graphql import parse, validate
 
 from forebay.insights.documents import Documents
 from forebay.insights.evidence import Evidence
+from forebay.insights.gone import Gone
 from forebay.insights.mistakes import BadSchema
 from forebay.insights.published import build
 
@@ -35,7 +36,7 @@ def test_a_document_is_broken_by_what_it_breaks_and_a_field_that_is_gone_breaks_
                 assert judged is not None, shape.document
                 errors = [error.message for error in validate(new, parse(shape.document))]
                 assert bool(judged.broken) == bool(errors), (shape.document, changed.sdl())
-                lacks = Evidence(shape).gone(old, new)
+                lacks = Gone(old, new).selected(Evidence(shape))
                 type_, _, name = lacks.partition(".")
                 says = (f"Cannot query field '{name}' on type '{type_}'.", f"Unknown type '{type_}'.")
                 assert not lacks or any(error.startswith(says) for error in errors), (

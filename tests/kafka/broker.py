@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,34 @@ class Broker:
         return True
 
     def delete(self, name: str) -> None:
-        self.admin.delete_topics([name])[name].result()
+        _at_last(lambda: self.admin.delete_topics([name])[name].result())
 
     def trim(self, topic: str, below: int, partition: int = 0) -> None:
         """What retention does, at once."""
         place = TopicPartition(topic, partition, below)
-        self.admin.delete_records([place])[place].result()
+        _at_last(lambda: self.admin.delete_records([place])[place].result())
+
+
+MOVING = frozenset(
+    (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+    )
+)
+"""What a cluster answers while a leader is being elected."""
+
+
+def _at_last(work: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            work()
+            return
+        except KafkaException as exc:
+            if exc.args[0].code() not in MOVING or time.monotonic() > until:
+                raise
+            time.sleep(0.2)

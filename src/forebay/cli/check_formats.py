@@ -30,6 +30,8 @@ def as_table(console: Console, answer: Answer) -> None:
                 f"{operation['requests']:,} requests, last {when(operation['last_seen'])}"
             )
             console.print(text, markup=False, highlight=False)
+    for line in _unjudged(answer):
+        console.print(line, style="yellow", highlight=False)
     if answer["left_out"]:
         console.print(f"left out: {answer['left_out']:,} requests", style="yellow", highlight=False)
     console.print(f"verdict: {answer['verdict']}", style="bold")
@@ -60,7 +62,7 @@ def _markdown(answer: Answer, path: str, sdl: str) -> str:
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     notes = [_cell(line) for change in answer["changes"] for line in _notes(change)]
-    notes += [_cell(f"incomplete: {sentence}") for sentence in told["incomplete"]]
+    notes += [_cell(line) for line in (*_unjudged(answer), *(f"incomplete: {each}" for each in told["incomplete"]))]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip()
 
 
@@ -113,6 +115,11 @@ def _worth_telling(answer: Answer) -> Iterable[dict[str, Any]]:
 def _notes(change: dict[str, Any]) -> list[str]:
     reasons = [f"{change['verdict']}: {change['coordinate']}: {reason}" for reason in change["reasons"]]
     return [*reasons, *(f"let pass: {change['coordinate']}: {why}" for why in change["passed"])]
+
+
+def _unjudged(answer: Answer) -> list[str]:
+    number = answer["unjudged"]
+    return [f"not judged: {number:,} more operations: what is used may be used by them too"] if number else []
 
 
 def _sentence(change: dict[str, Any]) -> str:

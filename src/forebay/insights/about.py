@@ -25,9 +25,9 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     dead = store.query(queries.DEAD_LETTERS, parameters)
     rebuild = latest(store)
     requests = {row["which"]: row["n"] for row in store.query(queries.VISIBILITY, parameters)}
-    lesser = store.query(queries.COVERAGES, parameters | {"full": len(FULL_COVERAGE)})
+    lesser = lesser_coverages(store, scope, window)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
-    coverage = FULL_COVERAGE.intersection(*(map(Coverage, row["coverage"]) for row in lesser))
+    coverage = FULL_COVERAGE.intersection(*lesser)
     until = window.until
     why: list[tuple[Reason, str]] = []
     if data_since is None:
@@ -73,6 +73,14 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
         incomplete=tuple(sentence for _, sentence in why),
         reasons=tuple(dict.fromkeys(reason for reason, _ in why)),
     )
+
+
+def lesser_coverages(store: Store, scope: Scope, window: Window) -> set[frozenset[Coverage]]:
+    """What reporters see that do not see everything, of the shapes of the window."""
+    parameters = queries.parameters(scope, window, full=len(FULL_COVERAGE))
+    if not store.query(queries.LESSER_COVERAGES, parameters):
+        return set()
+    return {frozenset(map(Coverage, row["coverage"])) for row in store.query(queries.COVERAGES, parameters)}
 
 
 def _of_rebuilds(note: Rebuild, window: Window) -> Iterator[tuple[Reason, str]]:

@@ -57,12 +57,17 @@ class CheckedChange:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`exit_code` is for continuous integration; `left_out`: requests of excluded clients and operations."""
+    """`exit_code` is for continuous integration; `left_out`: requests of excluded clients and operations.
+
+    `unjudged`: so many more operations are concerned, of which none could change a verdict: what is
+    used may be used by them too.
+    """
 
     about: About
     verdict: Outcome
     exit_code: int
     left_out: int
+    unjudged: int
     changes: tuple[CheckedChange, ...]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,61 +13,70 @@ from ..core.coordinate import Entry, Kind, State
 from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
 from ..store.port import Store
 from . import queries
+from .about import lesser_coverages
 from .answers import Scope
+from .place_changes import Change
 from .seen import Seen
 from .touches import Comparison
 from .window import Window, utc
 
-MOST_SHAPES = 20_000
-"""For each kind of reporter."""
-
-_ENTRIES = msgspec.json.Decoder(list[tuple[Kind, str, str, int]])
+_Raw = tuple[str, str, str, int]
+_ENTRIES = msgspec.json.Decoder(list[_Raw])
 
 
-def concerned(
-    store: Store, scope: Scope, window: Window, compared: Comparison, most: int = MOST_SHAPES
-) -> tuple[list[Seen], tuple[str, ...]]:
-    """Every shape with traffic in the window that some change touches; and what was left out, in words, if anything."""
-    parameters = queries.parameters(scope, window, full=len(FULL_COVERAGE), limit=most)
-    lesser = {frozenset(map(Coverage, row["coverage"])) for row in store.query(queries.COVERAGES, parameters)}
-    found: list[Seen] = []
-    why: tuple[str, ...] = ()
-    for coverage in (FULL_COVERAGE, *lesser):
-        touch = compared.touched(coverage)
-        asked = parameters | {
-            "coordinates": sorted(touch.coordinates),
-            "types": sorted(touch.types),
-            "everything": int(touch.everything),
-            "coverage": sorted(coverage),
-        }
-        if touch and (number := store.query(queries.CONCERNED, asked)[0]["n"]):
-            found += _seen(store, asked)
-            if number == most:
-                why = (f"more than {most:,} operations are concerned, and not all of them were judged",)
-    return found, why
+class Concerned:
+    """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter."""
 
+    def __init__(self, store: Store, scope: Scope, window: Window, compared: Comparison) -> None:
+        self._store = store
+        self._compared = compared
+        self._parameters = queries.parameters(scope, window)
+        self._coverages = {FULL_COVERAGE, *lesser_coverages(store, scope, window)}
+        self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
-def _seen(store: Store, asked: dict[str, Any]) -> list[Seen]:
-    shapes = {row["id"]: _shape(row) for row in store.query(queries.CONCERNED_SHAPES, asked)}
-    clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-    last: dict[str, datetime] = {}
-    for row in store.query(queries.CONCERNED_TRAFFIC, asked):
-        id_, when = row["id"], utc(row["last_seen"])
-        if id_ in shapes:
-            clients[id_][row["client"], row["client_version"]] = row["n"]
-            last[id_] = max(when, last.get(id_, when))
-    return [Seen(id_, shapes[id_], who, last[id_]) for id_, who in clients.items()]
+    def latest(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
+        """Those that were requested last, `most` of each kind of reporter; and how many are concerned besides."""
+        found: list[Seen] = []
+        left = 0
+        for coverage in self._coverages:
+            touch = self._compared.touched(coverage, changes)
+            if not touch:
+                continue
+            asked = self._parameters | {
+                "coordinates": sorted(touch.coordinates),
+                "types": sorted(touch.types),
+                "everything": int(touch.everything),
+                "apart": int(len(self._coverages) > 1),
+                "coverage": sorted(coverage),
+                "limit": most,
+            }
+            if number := self._store.query(queries.CONCERNED, asked)[0]["n"]:
+                found += self._seen(asked)
+                left += max(number - most, 0)
+        return found, left
 
+    def _seen(self, asked: dict[str, Any]) -> list[Seen]:
+        shapes = {row["id"]: self._shape(row) for row in self._store.query(queries.CONCERNED_SHAPES, asked)}
+        clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        last: dict[str, datetime] = {}
+        for row in self._store.query(queries.CONCERNED_TRAFFIC, asked):
+            id_, when = row["id"], utc(row["last_seen"])
+            if id_ in shapes:
+                clients[id_][row["client"], row["client_version"]] = row["n"]
+                last[id_] = max(when, last.get(id_, when))
+        return [Seen(id_, shapes[id_], who, last[id_]) for id_, who in clients.items()]
 
-def _shape(row: dict[str, Any]) -> Shape:
-    return Shape(
-        operation=row["operation"],
-        name=row["name"],
-        type=OperationType(row["type"]),
-        document=row["document"],
-        entries=tuple(
-            Entry(kind, coordinate, named, State(state))
-            for kind, coordinate, named, state in _ENTRIES.decode(row["entries"])
-        ),
-        coverage=frozenset(map(Coverage, row["coverage"])),
-    )
+    def _shape(self, row: dict[str, Any]) -> Shape:
+        return Shape(
+            operation=row["operation"],
+            name=row["name"],
+            type=OperationType(row["type"]),
+            document=row["document"],
+            entries=tuple(self._entries.get(raw) or self._entry(raw) for raw in _ENTRIES.decode(row["entries"])),
+            coverage=frozenset(map(Coverage, row["coverage"])),
+        )
+
+    def _entry(self, raw: _Raw) -> Entry:
+        kind, coordinate, named, state = raw
+        entry = self._entries[raw] = Entry(Kind(kind), coordinate, named, State(state))
+        return entry

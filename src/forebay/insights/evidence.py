@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from graphql import GraphQLField, GraphQLInputObjectType, GraphQLSchema, get_named_type
+from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
 
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import Coverage, Shape
@@ -15,24 +15,51 @@ PROVIDED = State.GIVEN | State.NULL | State.NULLABLE_VARIABLE
 
 
 class Evidence:
-    """The entries of a shape by kind.
-
-    `types`: every type whose existence matters; `returned`: named types of selected fields;
-    `objects`: input object types that occurred.
-    """
+    """The entries of a shape by kind, each sort gathered when it is asked for."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.fields: dict[str, Entry] = {}
-        self.enum_values: set[str] = set()
-        self.directives: set[str] = set()
-        self.types: set[str] = set()
-        self.returned: set[str] = set()
-        self.objects: set[str] = set()
-        self._places: dict[str, State] = {}
-        self._given: dict[str, str] = {}  # a place that is not only absent → its named type where it ran
-        for entry in shape.entries:
-            self._add(entry)
+
+    @cached_property
+    def fields(self) -> dict[str, Entry]:
+        return {entry.coordinate: entry for entry in self._of(Kind.FIELD)}
+
+    @cached_property
+    def enum_values(self) -> set[str]:
+        return {entry.coordinate for entry in self._of(Kind.ENUM_VALUE)}
+
+    @cached_property
+    def directives(self) -> set[str]:
+        return {entry.coordinate for entry in self._of(Kind.DIRECTIVE)}
+
+    @cached_property
+    def types(self) -> set[str]:
+        """Every type whose existence matters."""
+        owners = self._of(Kind.TYPE, Kind.FIELD, Kind.INPUT, Kind.ENUM_VALUE)
+        return {entry.named_type for entry in self.shape.entries} | {_owner(entry) for entry in owners}
+
+    @cached_property
+    def returned(self) -> set[str]:
+        """Named types of selected fields."""
+        return {entry.named_type for entry in self._of(Kind.FIELD)}
+
+    @cached_property
+    def objects(self) -> set[str]:
+        """Input object types that occurred."""
+        return {_owner(entry) for entry in self._of(Kind.INPUT)}
+
+    @cached_property
+    def _places(self) -> dict[str, State]:
+        return {entry.coordinate: entry.state for entry in self._of(Kind.ARGUMENT, Kind.INPUT)}
+
+    @cached_property
+    def _given(self) -> dict[str, str]:
+        """A place that is not only absent → its named type where it ran."""
+        places = (entry for entry in self._of(Kind.ARGUMENT, Kind.INPUT) if entry.state != State.ABSENT)
+        return {entry.coordinate: entry.named_type for entry in places if entry.named_type}
+
+    def _of(self, *kinds: Kind) -> list[Entry]:
+        return [entry for entry in self.shape.entries if entry.kind in kinds]
 
     def covers(self, *coverage: Coverage) -> bool:
         return self.shape.coverage.issuperset(coverage)
@@ -66,21 +93,6 @@ class Evidence:
             places += getattr(definition, "args", {}).values()
         return all_reachable((old,), (get_named_type(place.type).name for place in places))
 
-    def gone(self, old: GraphQLSchema, new: GraphQLSchema) -> str:
-        """A selected field that only the old schema has; empty if there is none, or if that can't be told.
-
-        Its document is broken for sure: all fields that are left return the types that they returned
-        where it ran, so each selection stands on the type that it stood on.
-        """
-        gone = ""
-        for coordinate, entry in self.fields.items():
-            before, after = (_field(schema, coordinate) for schema in (old, new))
-            if before is None or (after is not None and get_named_type(after.type).name != entry.named_type):
-                return ""
-            if after is None and not _of_interface(old, coordinate):
-                gone = coordinate
-        return gone if gone and self._root(old) == self._root(new) != "" else ""
-
     def moved(self, old: GraphQLSchema) -> frozenset[str]:
         """Types that values can hold at places that were of another type where the request ran.
 
@@ -92,37 +104,6 @@ class Evidence:
         others = [types[place] for place, type_ in self._given.items() if types.get(place, type_) != type_]
         return all_reachable((old,), others) if others else frozenset()
 
-    def _root(self, schema: GraphQLSchema) -> str:
-        types = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
-        return getattr(types.get(self.shape.type), "name", "")
-
-    def _add(self, entry: Entry) -> None:
-        kind, coordinate, named, _ = entry
-        self.types.add(named)
-        match kind:
-            case Kind.TYPE:
-                self.types.add(coordinate)
-            case Kind.FIELD:
-                self.fields[coordinate] = entry
-                self.returned.add(named)
-                self.types.add(coordinate.partition(".")[0])
-            case Kind.ARGUMENT:
-                self._place(entry)
-            case Kind.INPUT:
-                self._place(entry)
-                self.objects.add(coordinate.partition(".")[0])
-                self.types.add(coordinate.partition(".")[0])
-            case Kind.ENUM_VALUE:
-                self.enum_values.add(coordinate)
-                self.types.add(coordinate.partition(".")[0])
-            case Kind.DIRECTIVE:
-                self.directives.add(coordinate)
-
-    def _place(self, entry: Entry) -> None:
-        self._places[entry.coordinate] = entry.state
-        if entry.named_type and entry.state != State.ABSENT:
-            self._given[entry.coordinate] = entry.named_type
-
 
 def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:
     """Arguments and input fields in whose values one of this type can be."""
@@ -131,16 +112,8 @@ def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:
     )
 
 
-def _field(schema: GraphQLSchema, coordinate: str) -> GraphQLField | None:
-    type_, _, name = coordinate.partition(".")
-    found: GraphQLField | None = getattr(schema.type_map.get(type_), "fields", {}).get(name)
-    return found
-
-
-def _of_interface(schema: GraphQLSchema, coordinate: str) -> bool:
-    """Is it recorded of an object type, perhaps, because it was selected on an interface?"""
-    type_, _, name = coordinate.partition(".")
-    return any(name in each.fields for each in getattr(schema.type_map.get(type_), "interfaces", ()))
+def _owner(entry: Entry) -> str:
+    return entry.coordinate.partition(".")[0]
 
 
 @lru_cache(maxsize=16)

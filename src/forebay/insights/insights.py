@@ -13,20 +13,23 @@ from .about import about
 from .allowances import Allowances
 from .answers import Graph, Scope
 from .check_answers import Check, FailOn
-from .concerned import concerned
+from .concerned import Concerned
 from .dead_letters import DeadLetters
 from .freshness import Freshness
 from .marks import Marks
 from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions, newest
-from .schema_check import check
+from .schema_check import Judging
 from .status import Progress, Refusals, Status, status
 from .touches import Comparison
 from .verify import Verification, Verifier
 from .window import duration, utc, window
 
 DEFAULT_WINDOW = "7d"
+FIRST_SHAPES = 500
+"""Judged of each kind of reporter before it is asked whether any more could change a verdict."""
+MOST_SHAPES = 20_000
 
 
 class Insights:
@@ -95,8 +98,15 @@ class Insights:
         questions = self.ask(scope, last)
         allowances = replace(allowances, marks=self.marks.active(scope))
         compared = Comparison(old, new)
-        requested, unjudged = concerned(self._store, scope, questions.window, compared)
-        return check(compared, requested, questions.about, allowances, fail_on, unjudged)
+        concerned = Concerned(self._store, scope, questions.window, compared)
+        judging = Judging(compared, questions.about, allowances)
+        found, unjudged = concerned.latest(compared.changes, FIRST_SHAPES)
+        judging.add(found)
+        unread = 0
+        if unjudged:
+            found, unread = concerned.latest(judging.open(), MOST_SHAPES)
+            unjudged -= judging.add(found)
+        return judging.answer(fail_on, unread, unjudged)
 
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""

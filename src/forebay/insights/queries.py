@@ -73,10 +73,12 @@ UNION ALL SELECT 'blind', sum(requests) FROM traffic
 WHERE {_IN_WINDOW} AND shape IN (SELECT shape FROM shapes WHERE {_GRAPH} AND empty(coverage) AND NOT invalid)
 """
 
-COVERAGES = f"""
-SELECT DISTINCT coverage FROM shapes
-WHERE {_GRAPH} AND length(coverage) < {{full:UInt8}} AND NOT invalid AND shape IN ({_SEEN})
+LESSER_COVERAGES = f"""
+SELECT DISTINCT coverage FROM shapes WHERE {_GRAPH} AND length(coverage) < {{full:UInt8}} AND NOT invalid
 """
+
+COVERAGES = f"{LESSER_COVERAGES} AND shape IN ({_SEEN})"
+"""Those of the window: asked only where there are any, because to look a million shapes up takes half a second."""
 
 _CLIENTS_OF = f"""
 SELECT t.client AS client, t.client_version AS client_version, e.operation AS operation, e.name AS name,
@@ -199,26 +201,29 @@ WHERE {_GRAPH} AND kind = 'field' AND named_type IN {{enums:Array(String)}}
 
 _CONCERNED = f"""
 {_SEEN} AND shape IN (
-  SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{coordinates:Array(String)}}
+  SELECT shape FROM shape_entries WHERE {_GRAPH} AND coordinate IN {{coordinates:Array(String)}} AND used
   UNION ALL SELECT shape FROM shape_entries WHERE {_GRAPH} AND named_type IN {{types:Array(String)}}
   UNION ALL SELECT shape FROM shape_entries
   WHERE {_GRAPH} AND substringIndex(coordinate, '.', 1) IN {{types:Array(String)}}
-  UNION ALL SELECT shape FROM shapes WHERE {{everything:UInt8}} AND {_GRAPH}
-) GROUP BY shape ORDER BY max(last) DESC LIMIT {{limit:UInt32}}
+  UNION ALL SELECT shape FROM shapes WHERE {{everything:UInt8}} AND {_GRAPH} AND NOT invalid
+) AND (NOT {{apart:UInt8}} OR shape IN (
+  SELECT shape FROM shapes WHERE {{apart:UInt8}} AND {_GRAPH} AND arraySort(coverage) = {{coverage:Array(String)}}
+)) GROUP BY shape
 """
-"""See `touches.Touch`; those that were requested last, if they are more than `limit`."""
+"""See `touches.Touch`; `apart`: only those of reporters that see so much, where they do not all see the same."""
+
+_LATEST = f"{_CONCERNED} ORDER BY max(last) DESC LIMIT {{limit:UInt32}}"
 
 CONCERNED = f"SELECT count() AS n FROM ({_CONCERNED})"
 
 CONCERNED_SHAPES = f"""
 SELECT lower(hex(shape)) AS id, operation, name, type, document, coverage, entries FROM shapes
-WHERE {_GRAPH} AND NOT invalid AND arraySort(coverage) = {{coverage:Array(String)}} AND shape IN ({_CONCERNED})
-LIMIT 1 BY shape
+WHERE {_GRAPH} AND NOT invalid AND shape IN ({_LATEST}) LIMIT 1 BY shape
 """
 
 CONCERNED_TRAFFIC = f"""
 SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n, max(time) AS last_seen FROM traffic
-WHERE {_IN_WINDOW} AND shape IN ({_CONCERNED}) GROUP BY shape, client, client_version HAVING n > 0
+WHERE {_IN_WINDOW} AND shape IN ({_LATEST}) GROUP BY shape, client, client_version HAVING n > 0
 """
 
 MARKS = f"""

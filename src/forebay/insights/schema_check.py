@@ -7,8 +7,9 @@ of it could be affected as far as its reporters could see; what cannot be told i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from .allowances import Affected, Allowances
 from .answers import About, Verdict
@@ -29,38 +30,73 @@ def check(
     about: About,
     allowances: Allowances = Allowances(),  # noqa: B008  frozen
     fail_on: FailOn = FailOn.UNKNOWN,
-    unjudged: Sequence[str] = (),
 ) -> Check:
     """Judge every change by the traffic of the window that `about` speaks of.  Pure.
 
-    `traffic` may lack shapes that no change concerns; `unjudged` says in words what else it lacks.
+    `traffic` may lack shapes that no change concerns.
     """
-    schemas, found = compared.schemas, compared.changes
-    judge = Judge(*schemas, found)
-    hits: list[Affected] = [[] for _ in found]
-    broken: dict[str, Affected] = defaultdict(list)
-    gaps = [*about.incomplete, *unjudged]
-    left_out = 0
-    concerned: list[Seen] = []
-    for requested in traffic:
-        seen = allowances.counted(requested)
-        left_out += requested.requests() - (seen.requests() if seen else 0)
-        if seen and compared.touched(seen.shape.coverage).concerns(seen.shape):
-            concerned.append(seen)
-    for seen, impact in zip(concerned, judge.judge([seen.shape for seen in concerned]), strict=True):
-        for number, effect in impact.effects.items():
-            hits[number].append((seen, effect))
-        if impact.unexplained:
-            broken[seen.shape.operation].append((seen, Effect(Hit.YES, impact.unexplained)))
-    judged = [
-        *zip(found, hits, (may_keep_from_merging(schemas.old, change) for change in found), strict=True),
-        *((_operation_broken(affected), affected, False) for affected in broken.values()),
-    ]
-    checked = [_checked(*each, gaps, allowances, about.requests) for each in judged]
-    checked.sort(key=lambda each: (list(Severity).index(each.severity), each.verdict is not Verdict.USED))
-    outcome = _outcome(checked)
-    changed = tuple(checked)
-    return Check(about, outcome, exit_code(outcome, changed, fail_on), left_out, changed)
+    judging = Judging(compared, about, allowances)
+    judging.add(traffic)
+    return judging.answer(fail_on)
+
+
+class Judging:
+    """A check whose traffic comes in portions: what more of it could not change need not be fetched."""
+
+    def __init__(self, compared: Comparison, about: About, allowances: Allowances) -> None:
+        self._compared = compared
+        self._about = about
+        self._allowances = allowances
+        self._touched = cache(compared.touched)
+        self._judge = Judge(*compared.schemas, compared.changes)
+        self._hits: list[Affected] = [[] for _ in compared.changes]
+        self._broken: dict[str, Affected] = defaultdict(list)  # by operation: though no change tells why
+        self._judged: set[str] = set()
+        self._left_out = 0
+
+    def add(self, traffic: Iterable[Seen]) -> int:
+        """Judge these shapes, as far as they are not judged yet; how many these were."""
+        before = len(self._judged)
+        concerned: list[Seen] = []
+        for requested in traffic:
+            if requested.id in self._judged:
+                continue
+            self._judged.add(requested.id)
+            seen = self._allowances.counted(requested)
+            self._left_out += requested.requests() - (seen.requests() if seen else 0)
+            if seen and self._touched(seen.shape.coverage).concerns(seen.shape):
+                concerned.append(seen)
+        for seen, impact in zip(concerned, self._judge.judge([seen.shape for seen in concerned]), strict=True):
+            for number, effect in impact.effects.items():
+                self._hits[number].append((seen, effect))
+            if impact.unexplained:
+                self._broken[seen.shape.operation].append((seen, Effect(Hit.YES, impact.unexplained)))
+        return len(self._judged) - before
+
+    def open(self) -> list[Change]:
+        """The changes of which more traffic could still change the verdict: all but breaking ones that are used."""
+        changes = zip(self._compared.changes, self._hits, strict=True)
+        return [change for change, affected in changes if not self._settled(change, affected)]
+
+    def answer(self, fail_on: FailOn, unread: int = 0, unjudged: int = 0) -> Check:
+        """`unread`: shapes that concern open changes and were not added; `unjudged`: those of all changes."""
+        gaps = list(self._about.incomplete)
+        if unread:
+            gaps.append(f"{unread:,} more operations are concerned, and were not judged")
+        changes, old = self._compared.changes, self._compared.schemas.old
+        judged = [
+            *zip(changes, self._hits, (may_keep_from_merging(old, change) for change in changes), strict=True),
+            *((_operation_broken(affected), affected, False) for affected in self._broken.values()),
+        ]
+        checked = [_checked(*each, gaps, self._allowances, self._about.requests) for each in judged]
+        checked.sort(key=lambda each: (list(Severity).index(each.severity), each.verdict is not Verdict.USED))
+        outcome = _outcome(checked)
+        changed = tuple(checked)
+        return Check(self._about, outcome, exit_code(outcome, changed, fail_on), self._left_out, unjudged, changed)
+
+    def _settled(self, change: Change, affected: Affected) -> bool:
+        counted, _ = self._allowances.passing(change, affected, self._about.requests)
+        return change.severity is Severity.BREAKING and any(effect.hit is Hit.YES for _, effect in counted)
 
 
 def _checked(

@@ -15,6 +15,7 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Grap
 from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
 from .evidence import Evidence
+from .gone import Gone
 from .place_changes import Change, Severity
 from .rules import NO, Effect, Schemas, by_entries, when_valid
 from .touches import needs
@@ -37,10 +38,11 @@ class Judge:
         self._schemas = Schemas(old, new)
         self._changes = changes
         self._documents = Documents(old, new)
+        self._gone = Gone(old, new)
 
     def judge(self, shapes: Sequence[Shape]) -> list[Impact]:
         """What the changes do to requests of each of these shapes."""
-        weighed = [(evidence := Evidence(shape), evidence.gone(*self._schemas)) for shape in shapes]
+        weighed = [(evidence := Evidence(shape), self._gone.selected(evidence)) for shape in shapes]
         self._documents.read(evidence.shape.document for evidence, gone in weighed if _is_read(evidence, gone))
         return [self._impact(evidence, gone) for evidence, gone in weighed]
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphql import GraphQLSchema, get_named_type, is_abstract_type
 
+from ..core.coordinate import State
 from ..core.shape import FULL_COVERAGE, Coverage, Shape
 from .evidence import places_of
 from .place_changes import Change, Severity
@@ -56,7 +58,8 @@ def needs(change: Change) -> frozenset[Coverage]:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """Shapes with an entry of one of the coordinates, or of one of the types: itself, of it, or in it.
+    """Shapes with an entry of one of the coordinates (not of what was absent), or of one of the types: itself, of it,
+    or in it.
 
     `everything`: all shapes whatsoever.
     """
@@ -67,10 +70,12 @@ class Touch:
 
     def concerns(self, shape: Shape) -> bool:
         """What the store finds by the entries that it keeps."""
-        return self.everything or any(
-            entry.coordinate in self.coordinates
-            or entry.named_type in self.types
-            or entry.coordinate.partition(".")[0] in self.types
+        if self.everything or any(
+            entry.coordinate in self.coordinates and entry.state != State.ABSENT for entry in shape.entries
+        ):
+            return True
+        return bool(self.types) and any(
+            entry.named_type in self.types or entry.coordinate.partition(".")[0] in self.types
             for entry in shape.entries
         )
 
@@ -92,15 +97,19 @@ class Comparison:
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
         self.schemas = Schemas(old, new)
         self.changes = changes(old, new)
-        self._touched: dict[frozenset[Coverage], Touch] = {}
+        self._touched: dict[tuple[Change, frozenset[Coverage]], Touch] = {}
 
-    def touched(self, coverage: frozenset[Coverage]) -> Touch:
-        """By all changes together, among shapes of reporters that see so much."""
-        if coverage not in self._touched:
-            telling = (each for each in self.changes if not (each.kind in HARMLESS and each.severity is Severity.SAFE))
-            each = (_touch(self.schemas, change, coverage) for change in telling)
-            self._touched[coverage] = functools.reduce(operator.or_, each, Touch())
-        return self._touched[coverage]
+    def touched(self, coverage: frozenset[Coverage], among: Sequence[Change] | None = None) -> Touch:
+        """By all changes together, or those `among` them, among shapes of reporters that see so much."""
+        each = (self._touch(change, coverage) for change in (self.changes if among is None else among))
+        return functools.reduce(operator.or_, each, Touch())
+
+    def _touch(self, change: Change, coverage: frozenset[Coverage]) -> Touch:
+        key = (change, coverage)
+        if key not in self._touched:
+            harmless = change.kind in HARMLESS and change.severity is Severity.SAFE
+            self._touched[key] = Touch() if harmless else _touch(self.schemas, change, coverage)
+        return self._touched[key]
 
 
 def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> Touch:
@@ -112,7 +121,7 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
     if owner.startswith("@"):  # only Forebay's own agents tell of directives, and of conditions on types
         return Touch(frozenset({owner})) if whole else EVERYTHING
     if is_argument or change.kind.startswith("field_"):
-        return Touch(frozenset({owner}))
+        return Touch(frozenset({change.coordinate if whole and change.kind == "argument_removed" else owner}))
     given = places_of(schemas.old, type_)
     if change.kind.startswith(("input_field_", "one_of_", "enum_value_")):
         if needs(change) - coverage and change.kind == "input_field_type_changed":

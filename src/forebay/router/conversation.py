@@ -67,7 +67,7 @@ class Conversation:
                 if not self._client[0]:
                     self._client = _named_in(message.payload)
             case "subscribe" | "start":
-                self._begin(str(message.id), in_mapping(message.payload) or Asked(""), len(text))
+                self._begin(str(message.id), in_mapping(message.payload), len(text))
             case "complete" | "stop":
                 self._settle(str(message.id), None)
 

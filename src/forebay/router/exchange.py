@@ -18,7 +18,7 @@ from ..agent.http_request import Asked, Unreadable, in_body, in_query
 from .copies import Budget, Copy
 from .decoding import decoded
 from .faults import quietly
-from .recording import Recording
+from .recording import NOTHING_EXECUTED, Recording
 
 STREAM_AFTER: Final = 5.0
 """Seconds after which an answer in pieces is counted, though it goes on."""
@@ -88,6 +88,8 @@ class Exchange:
         except Unreadable as exc:
             self._recording.count_unread(str(exc), self._outcomes(), client, self._status, seconds)
             return
+        if 400 <= self._status < 500:  # then what names no document was not executed
+            asked = [one if one.source or one.document else one._replace(source=NOTHING_EXECUTED) for one in asked]
         if asked:
             weight = self._request.size + len(self._query)
             self._recording.count(asked, self._outcomes(), client, self._status, seconds, weight)
@@ -96,7 +98,6 @@ class Exchange:
         """What the request asked; nothing, if it is none of GraphQL's.  Raises Unreadable, with a counter's word."""
         content_type = self._asking.get("Content-Type", "")
         kind = kind_of(content_type)
-        asked: list[Asked] = []
         if self._request.head() or not self._request.whole:
             body, whole = self._request.head(), self._request.whole
             try:
@@ -109,15 +110,14 @@ class Exchange:
             if not whole and not upload:
                 raise Unreadable("too_large")
             try:
-                asked = in_body(content_type, body)
+                return in_body(content_type, body, self._query)
             except Unreadable:
                 if not whole:
                     raise Unreadable("too_large") from None
                 if kind and not upload and not kind.endswith("json"):
                     return []
-                # No server that answers this with an error has executed anything.
-                asked = [Asked("")]
-        return asked or in_query(self._query)
+                return [Asked(None)]
+        return in_query(self._query)
 
     def _outcomes(self) -> list[Outcome]:
         head, tail = self._answer.head(), self._answer.tail()

@@ -14,7 +14,7 @@ from .. import metrics
 from ..agent.client_headers import Client
 from ..agent.http_answer import Outcome
 from ..agent.http_request import Asked
-from .documents import Documents
+from ..agent.persisted import Documents
 from .reports import Reports, Request
 
 NOTHING_EXECUTED: Final = ""
@@ -66,13 +66,9 @@ class Recording:
         self.count([Asked(None)], outcomes[:1], client, status, seconds, 0)
 
     def _source(self, asked: Asked, outcome: Outcome) -> str | None:
-        if asked.source is not None:
-            if asked.is_hash:
-                self._documents.learn(asked.document, asked.source)
-            return asked.source
-        if outcome.unknown_document:
+        source = self._documents.source(asked)
+        if source is None and outcome.unknown_document:
             return NOTHING_EXECUTED
-        source = self._documents.find(asked.document) if asked.document else None
         if source is None and asked.document:
             metrics.ROUTER_UNANALYSED.labels("unknown_document").inc()
         return source

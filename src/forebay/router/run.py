@@ -17,11 +17,12 @@ from aiohttp import web
 from yarl import URL
 
 from .. import metrics
+from ..agent.persisted import Documents
 from ..errors import RetryLater, Stop
 from ..serving import Address, check_port, collect_seldom
 from ..settings import RouterSettings
 from .copies import Budget
-from .documents import Documents, trusted_documents
+from .documents import trusted_documents
 from .following import follow
 from .health import health
 from .proxy import Proxy, Request
@@ -63,7 +64,7 @@ class Router:
         self._upstream = _upstream(settings)
         self._source = _source(settings)
         trusted = trusted_documents(Path(settings.documents)) if settings.documents else None
-        recording = Recording(reports, Documents(settings.documents_mib * MIB, trusted))
+        recording = Recording(reports, Documents(trusted, settings.documents_mib * MIB))
         paths = [self._upstream.raw_path, *filter(None, settings.paths.split(","))]
         self._watch = Watch(recording, paths, settings.look_kib * KIB, Budget(settings.budget_mib * MIB))
         for each in (address, side):

@@ -27,7 +27,7 @@ from graphql import DocumentNode, GraphQLSchema
 from ..outcomes import Sample
 from . import missing
 from .executions import counting
-from .over_http import UNKNOWN, UNREADABLE
+from .over_http import NOTHING_EXECUTED
 from .reporters import Reporters
 
 try:
@@ -71,7 +71,7 @@ class Forebay(Reporters):
     def _note(self, context: Any, document: DocumentNode, data: Any) -> None:
         try:
             self.hooked = True
-            source = document.loc.source.body if document.loc else data.get("query") or ""
+            source = document.loc.source.body if document.loc else data.get("query") or None
             asked = source, data.get("operationName"), data.get("variables")
             recording = _running.get()
             if recording is not None:
@@ -83,7 +83,7 @@ class Forebay(Reporters):
 
     def record(
         self,
-        asked: tuple[str, str | None, Any] | None,
+        asked: tuple[str | None, str | None, Any] | None,
         context: Any,
         errors: bool | list[Any],
         seconds: float | None,
@@ -94,7 +94,7 @@ class Forebay(Reporters):
         try:
             if asked is None and not self.hooked:
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
-            nothing = UNREADABLE if errors and self.hooked else UNKNOWN, None, None
+            nothing = NOTHING_EXECUTED if errors and self.hooked else None, None, None
             source, operation_name, variables = asked or nothing
             outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed, "executions": sample}
             self.count(self._schema, source, operation_name, variables, context, **outcome)
@@ -109,7 +109,7 @@ class _Recording(Extension):
         self._forebay, self._began = forebay, perf_counter()
         self._errors: list[Any] = []
         self._executed = False
-        self.asked: tuple[str, str | None, Any] | None = None
+        self.asked: tuple[str | None, str | None, Any] | None = None
         self._sample = forebay.sample()
         if self._sample is not None:
             self.resolve = counting(self._sample, forebay.faults)

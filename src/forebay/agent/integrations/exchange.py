@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from graphql import GraphQLSchema, assert_schema, build_schema
 
-from .over_http import UNKNOWN, UNREADABLE, Documents, Request, answered_with, asked_by
+from ..persisted import Documents
+from .over_http import NOTHING_EXECUTED, Request, answered_with, asked_by
 from .reporters import Reporters
 
 REQUEST_BYTES: Final = 2 * 2**20
@@ -61,7 +62,7 @@ class Watch(Reporters):
         """Whether this is a GraphQL address."""
         return self._schema is not None and _plain(path) in self._paths
 
-    def tally(self, source: str, name: str | None, variables: Any, request: Any, **outcome: Any) -> None:
+    def tally(self, source: str | None, name: str | None, variables: Any, request: Any, **outcome: Any) -> None:
         """Count one request of the watched schema."""
         if self._schema is not None:
             self.count(self._schema, source, name, variables, request, **outcome)
@@ -105,14 +106,15 @@ class Exchange:
         if self._counted:
             return
         self._counted = True
-        asked = asked_by(self._request, self.body.start(), self.body.whole, self._watch.documents)
+        asked = asked_by(self._request, self.body.start(), self.body.whole)
         answer = self.answer.start() if self.answer.whole else None
         answered = answered_with(self._status, answer, len(asked))
-        for (source, name, variables), (errors, executed, refused, at) in zip(asked, answered, strict=True):
-            if source == UNKNOWN and refused:
-                source = UNREADABLE
+        for one, (errors, executed, refused, at) in zip(asked, answered, strict=True):
+            source = self._watch.documents.source(one)
+            if source is None and refused:
+                source = NOTHING_EXECUTED
             outcome = {"errors": at or errors, "executed": executed, "seconds": seconds, "status": self._status}
-            self._watch.tally(source, name, variables, self._asking, **outcome)
+            self._watch.tally(source, one.operation_name, one.variables, self._asking, **outcome)
 
 
 class Head:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ..http_request import Asked, in_mapping
 from ..places import Errors, errors_at
-from .over_http import Asked, asked_of
 
 if TYPE_CHECKING:
     from .exchange import Watch
@@ -31,7 +31,7 @@ class Conversation:
         """A message of the client's."""
         word = _word(message)
         if word.get("type") in ("subscribe", "start"):
-            asked = asked_of(word.get("payload"), self._watch.documents)
+            asked = in_mapping(word.get("payload"))
             if len(self._waiting) < WAITING:
                 self._waiting[str(word.get("id"))] = asked
             else:
@@ -59,7 +59,9 @@ class Conversation:
             self._count(self._waiting.popitem()[1], errors=False)
 
     def _count(self, asked: Asked, errors: bool | Errors, executed: bool = False) -> None:
-        self._watch.tally(*asked, self._asking, errors=errors, executed=executed, seconds=None)
+        source = self._watch.documents.source(asked)
+        outcome = {"errors": errors, "executed": executed, "seconds": None}
+        self._watch.tally(source, asked.operation_name, asked.variables, self._asking, **outcome)
 
 
 def _word(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -62,7 +62,7 @@ class Reporters:
     def count(
         self,
         schema: GraphQLSchema,
-        source: str,
+        source: str | None,
         operation_name: str | None,
         variables: Mapping[str, Any] | None,
         context: Any,
@@ -73,11 +73,11 @@ class Reporters:
         executed: bool = False,
         executions: Sample | None = None,
     ) -> None:
-        """Count one request, as Reporter.record does; an empty `source` is one that was not seen.  Never raises."""
+        """Count one request, as Reporter.record does.  Never raises."""
         try:
             client, client_version = self._client_of(context)
             self._reporter(schema).record(
-                source or None,
+                source,
                 operation_name,
                 variables,
                 client=client,
