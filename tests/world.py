@@ -75,10 +75,16 @@ class World:
         self.store = store
         self.journal = SqliteJournal(path, TOPICS)
         self.pipeline = f"{org}-{next(runs)}"
-        self._loader = Loader(self.journal.consumer(GROUP, TOPICS), store, self.pipeline, Pace(), time.monotonic)
+        self._loading = store
+        self.restart()
         self._extractor = Extractor(build_schema(sdl))
         self._sequence = itertools.count(1)
         self.rehouse(store)
+
+    def restart(self) -> None:
+        """Another loader, in place of one that was killed."""
+        consumer = self.journal.consumer(GROUP, TOPICS)
+        self._loader = Loader(consumer, self._loading, self.pipeline, Pace(), time.monotonic)
 
     def rehouse(self, store: ClickHouse) -> None:
         """Questions go to another store from now on; it may be in trouble."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from killed import killed_at
 from reports import executions
 from world import World
 
@@ -130,6 +131,23 @@ def test_what_retention_took_is_not_decoded_again(alone: World) -> None:
     answer = verified(alone)
     assert answer.ok
     assert answer.compared["ranges_decoded_again"] == answer.compared["ranges"] - 1
+
+
+def test_errors_of_a_range_that_was_lost_between_its_two_inserts_are_no_difference(alone: World) -> None:
+    """Its requests count as lost; what was inserted of it before was counted once."""
+    (tallies,) = alone.journal.partitions("forebay.tallies")
+    alone.request(QUERY, 5, executions=executions(5, int(alone.now * 1000)))
+    with killed_at("loader.sent", 2):  # the first one is of the shape
+        alone.load()
+    alone.journal.trim(tallies, below=1, appended_before=2**60)
+    alone.request(QUERY, 7, executions=executions(7, int(alone.now * 1000)))
+    alone.restart()
+    alone.load()
+    answer = verified(alone)
+    assert (answer.differences, answer.compared["requests"], answer.compared["lost_records"]) == ((), 7, 1)
+    assert answer.compared["outcomes"] == 14
+    [row] = alone.store.query("SELECT sum(errors) AS n FROM executions")
+    assert row["n"] == 12
 
 
 def test_a_difference_that_passes_is_none(alone: World) -> None:

@@ -118,6 +118,8 @@ class Extractor:
 
     def places(self, source: str, operation_name: str | None = None) -> Places | None:
         """The places of this operation's fields, None if no operation is meant.  Raises what parsing does."""
+        if len(source) > MAX_DOCUMENT:
+            return None
         document = parse(source, no_location=True)
         chosen = choose(document, operation_name)
         return Places(self._schema, chosen, reach(chosen, document)) if chosen else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from threading import Lock
+from threading import RLock
 from typing import Final, NamedTuple
 
 from ..core.coordinate import field
@@ -21,8 +21,8 @@ from .faults import Faults, logger
 from .places import Errors, Places
 from .variants import storable
 
-KNOWN_CHARACTERS: Final = 2**20
-"""Of documents that are kept parsed; beyond them all are forgotten."""
+KNOWN_CHARACTERS: Final = 2**17
+"""Of documents that are kept parsed, some 40 bytes of memory each; beyond them all are forgotten."""
 WAITING: Final = 1_000
 """Answers with errors that wait for the background."""
 
@@ -84,7 +84,7 @@ class Outcomes:
         self._waiting: deque[Failed] = deque()
         self._places: dict[tuple[str, str | None], Places | None] = {}
         self._characters = 0
-        self._adding = Lock()
+        self._adding = RLock()  # held for moments; a signal may come meanwhile
 
     def failed(self, failed: Failed) -> None:
         """Count the errors of an answer, where they arose as soon as that is known."""

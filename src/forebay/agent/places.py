@@ -41,6 +41,8 @@ DISTINCT: Final = 50
 """Paths of one answer that are told apart."""
 MAX_LENGTH: Final = 1_000
 """Characters of a path that is told apart."""
+KNOWN: Final = 1_000
+"""Paths of one operation whose coordinate is remembered."""
 MAX_SELECTIONS: Final = 10_000
 """Selections looked at for one path."""
 
@@ -103,7 +105,7 @@ class Places:
                 known = self._walk(path)
             except Exception:  # a document that does not fit the schema
                 known = NOWHERE
-            if len(self._known) < MAX_SELECTIONS:
+            if len(self._known) < KNOWN:
                 self._known[path] = known
         return known
 
