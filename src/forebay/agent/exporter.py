@@ -187,8 +187,7 @@ class Exporter:
         if not taken.tallies and not taken.lost and not taken.executions:
             return []
         try:
-            content = taken.tallies, taken.shapes, taken.lost, taken.executions
-            report, rest = self._packed(*content, self._sequence + 1)
+            report, rest = self._packed(taken.tallies, taken.shapes, taken.lost, taken.executions, self._sequence + 1)
         except BaseException:
             self._recorder.give_back(taken.tallies, taken.shapes, taken.lost, taken.executions)
             raise
