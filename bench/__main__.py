@@ -15,7 +15,7 @@ from rich.table import Table
 from .result import Result
 
 BENCHES = (
-    *("record", "router", "identical", "ingest", "load", "cost", "check", "first_answer"),
+    *("record", "overhead", "peers", "router", "identical", "ingest", "load", "cost", "check", "first_answer"),
     *("collect", "load_kafka", "fold", "partitions", "graphs", "catch_up"),
 )
 FILE = Path(__file__).with_name("results.json")
