@@ -2,15 +2,17 @@
 
     python -m bench.overhead strawberry|ariadne PORT
 
-The same app twice in one process: under /with the integration as its page says, under /without none.
+The same app three times in one process: under /with the integration as its page says, under /without none,
+and under /idle an extension that does nothing at the same hooks, which is the framework's part of it.
 
-`overhead/F_S`: the requests of one connection go to both in turn, and the server's thread takes the CPU time
-of each.  The value is the median difference of neighbours against the median without: what the framework does
-for any extension is in it, granian's own threads are not, and the agent's are not.  `…_cpu`: two such processes
-driven in turn, one only with, the other only without, in many short rounds, and all of their CPU for a request:
-reports and the server's threads are in it, and so is all that differs between two processes or disturbs one
-of them.  `…_rate`: the same rounds by the clock.  `large` is a query with a variable whose answer has 81 fields,
-`small` one whose answer has one.
+`overhead/F_S`: the requests of one connection go to all in turn, and the server's thread takes the CPU time
+of each.  The value is the median difference of neighbours against the median without; granian's own threads
+are not in it, and the agent's are not.  `…_idle`: likewise for the extension that does nothing.
+
+`…_cpu`: two such processes driven in turn, one only with, the other only without, in many short rounds, and all
+of their CPU for a request: reports and the server's threads are in it, and so is all that differs between two
+processes or disturbs one of them.  `…_rate`: the same rounds by the clock.  `large` is a query with a variable
+whose answer has 73 fields, `small` one whose answer has one.
 """
 
 from __future__ import annotations
@@ -32,11 +34,13 @@ import strawberry
 from ariadne import QueryType, make_executable_schema
 from ariadne.asgi import GraphQL as AriadneApp
 from ariadne.asgi.handlers import GraphQLHTTPHandler
+from ariadne.types import Extension
 from fake_collector import fake_collector
 from faults.pipeline import free_port
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from strawberry.asgi import GraphQL as StrawberryApp
+from strawberry.extensions import SchemaExtension
 
 from forebay.agent.integrations import ariadne as for_ariadne
 from forebay.agent.integrations import strawberry as for_strawberry
@@ -48,7 +52,7 @@ from .router import process
 
 TURNS, ROUNDS, SECONDS, CONNECTIONS = 3_000, 40, 0.4, 8
 LIMIT = 2
-PATHS = ("/with", "/without")
+PATHS = ("/with", "/without", "/idle")
 LARGE = """
 query Catalogue($first: Int!) {
   products(first: $first) {
@@ -131,7 +135,7 @@ def run() -> Iterator[Result]:
         for size, asked in ASKED.items():
             name = f"overhead/{framework}_{size}"
             with fake_collector() as collector, _server(framework, collector.url) as (_, port):
-                with_, without = _in_turn(port, asked)
+                with_, without, idle = _in_turn(port, asked)
             each = statistics.median(without)
             more = [(one - other) / each * 100 for one, other in zip(with_, without, strict=True)]
             quarters = statistics.quantiles(more)
@@ -139,6 +143,8 @@ def run() -> Iterator[Result]:
                 f"{each * 1e6:,.0f} µs without; half of {len(more):,} pairs {quarters[0]:.1f} to {quarters[2]:.1f}"
             )
             yield at_most(LIMIT, name, quarters[1], "% more CPU of the thread", against)
+            hooks = statistics.median((one - other) / each * 100 for one, other in zip(idle, without, strict=True))
+            yield Result(f"{name}_idle", hooks, "% more CPU of the thread", "an extension that does nothing")
             with fake_collector() as collector:
                 rounds = _rounds(framework, collector.url, asked)
                 assert collector.requests(), "the agent has reported nothing"
@@ -154,22 +160,22 @@ Measured = tuple[float, float]
 
 
 def _in_turn(port: int, asked: dict[str, Any]) -> list[list[float]]:
-    """CPU seconds of each request, with and without, in pairs of random order.
+    """CPU seconds of each request by path, all paths in turn and in random order.
 
     In a fixed order the garbage collector, whose work comes every so many objects, meets one of them more often.
     """
     chance = random.Random(1)
     made = {path: _request(path, asked) for path in PATHS}
-    requests = [made[path] for _ in range(TURNS) for path in chance.sample(PATHS, 2)]
+    requests = [made[path] for _ in range(TURNS) for path in chance.sample(PATHS, len(PATHS))]
     for turns in (TURNS // 5, TURNS):
-        drive(port, requests, 1, total=2 * turns)
+        drive(port, requests, 1, total=len(PATHS) * turns)
         taken = httpx.get(f"http://127.0.0.1:{port}/taken").json()
     return [taken[path] for path in PATHS]
 
 
 def _rounds(framework: str, url: str, asked: dict[str, Any]) -> list[tuple[Measured, Measured]]:
     with _server(framework, url) as one, _server(framework, url) as other:
-        both = [(*each, [_request(path, asked)]) for each, path in zip((one, other), PATHS, strict=True)]
+        both = [(*each, [_request(path, asked)]) for each, path in zip((one, other), PATHS, strict=False)]
         for _, port, requests in both:
             drive(port, requests, CONNECTIONS, 1.0)
         rounds = []
@@ -199,12 +205,12 @@ def _round(pid: int, port: int, requests: list[bytes]) -> Measured:
     return (cpu(pid) - before) / len(served.latencies), served.rate
 
 
-class Both:
-    """The app with and without the agent, by path; /taken tells, once, what CPU each request took."""
+class Apps:
+    """The app in its three forms, by path; /taken tells, once, what CPU each request took."""
 
     def __init__(self, framework: str) -> None:
-        made = _strawberry if framework == "strawberry" else _ariadne
-        self._apps = dict(zip(PATHS, (made(True), made(False)), strict=True))
+        made = _strawberry() if framework == "strawberry" else _ariadne()
+        self._apps = dict(zip(PATHS, made, strict=True))
         self._taken: dict[str, list[float]] = {path: [] for path in PATHS}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -219,25 +225,37 @@ class Both:
         self._taken[path].append(time.thread_time() - begun)
 
 
-def _strawberry(reporting: bool) -> Any:
-    return StrawberryApp(strawberry.Schema(Query, extensions=[for_strawberry.Forebay()] if reporting else []))
+def _strawberry() -> Iterator[Any]:
+    class Idle(SchemaExtension):
+        def on_operation(self) -> Iterator[None]:
+            yield
+
+        def on_execute(self) -> Iterator[None]:
+            yield
+
+    for extensions in ([for_strawberry.Forebay()], [], [Idle]):
+        yield StrawberryApp(strawberry.Schema(Query, extensions=extensions))
 
 
-def _ariadne(reporting: bool) -> Any:
+def _ariadne() -> Iterator[Any]:
+    class Idle(Extension):
+        resolve: Any = None
+
     query = QueryType()
     query.set_field("name", lambda *_: "shop")
     query.set_field("products", lambda *_, first: PRODUCTS[:first])
     schema = make_executable_schema(SCHEMA, query)
-    if not reporting:
-        return AriadneApp(schema)
     forebay = for_ariadne.Forebay(schema)
-    return AriadneApp(schema, validation_rules=forebay.rules, http_handler=GraphQLHTTPHandler(extensions=[forebay]))
+    with_, idle = (GraphQLHTTPHandler(extensions=[each]) for each in (forebay, Idle))
+    yield AriadneApp(schema, validation_rules=forebay.rules, http_handler=with_)
+    yield AriadneApp(schema)
+    yield AriadneApp(schema, validation_rules=lambda *_: None, http_handler=idle)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     server = Server(
-        Both(sys.argv[1]),
+        Apps(sys.argv[1]),
         port=int(sys.argv[2]),
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,

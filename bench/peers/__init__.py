@@ -10,7 +10,7 @@ server, so that operations are executed, with it and without it.
 seen before, and of such that were never seen.  `…_cpu`: µs of CPU of the whole process for an operation,
 until all is sent and acknowledged, less a process of the same kind that records nothing.
 
-`…_lost_…`: 200 operations a second for 60 s, and the sink is away for 5 or 10 of them (connections
+`…_lost_…`: 100 operations a second for 60 s, and the sink is away for 5 or 10 of them (connections
 refused; and answers 503), or cuts acknowledgements for 3 s after it took the reports (`cut`).  In four runs
 it begins at four moments of a 10 s interval; the value is their mean in seconds of traffic.  `…_again_cut`:
 of the reports that were taken, how much came a second time.  Python is not Node: a call costs it more.
@@ -36,7 +36,7 @@ from .count import NODE, Ledger, Outcome, outcome
 from .sink import CUT, REFUSED, UNAVAILABLE, Sink
 
 KNOWN, BATCH, PASSES, UNKNOWN = 300, 50, 10, 600
-RATE, CPU_RATE, CPU_SECONDS = 200, 1_000, 20
+RATE, CPU_RATE, CPU_SECONDS = 100, 1_000, 20
 SECONDS, BEFORE, PHASES = 60, 10.0, (0.0, 2.5, 5.0, 7.5)
 FAULTS = ((REFUSED, 5.0), (REFUSED, 10.0), (UNAVAILABLE, 5.0), (UNAVAILABLE, 10.0), (CUT, 3.0))
 Job = dict[str, Any]
@@ -138,11 +138,15 @@ async def _driven(reporter: Reporter, sink: Sink, job: Job, fault: tuple[str, fl
         process = await asyncio.create_subprocess_exec(*reporter.command(file), stdin=PIPE, stdout=PIPE, limit=2**24)
         assert process.stdin
         assert process.stdout
-        await process.stdout.readuntil(b"ready\n")
-        failing = asyncio.create_task(sink.fail(*fault)) if fault else None
-        process.stdin.write(b"go\n")
-        answer = json.loads(await process.stdout.readline())
-        await process.wait()
+        try:
+            await process.stdout.readuntil(b"ready\n")
+            failing = asyncio.create_task(sink.fail(*fault)) if fault else None
+            process.stdin.write(b"go\n")
+            answer = json.loads(await process.stdout.readline())
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
         if failing:
             await failing
         return answer
