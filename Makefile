@@ -75,4 +75,4 @@ proto: install
 		forebay/collector/protocols/cosmo.proto
 
 clean:
-	rm -rf .venv .kafka .hypothesis .pytest_cache .mypy_cache .ruff_cache tests/peers/node_modules
+	rm -rf .venv .kafka .hypothesis .pytest_cache .mypy_cache .ruff_cache tests/peers/node_modules bench/peers/node/node_modules

@@ -15,8 +15,8 @@ from rich.table import Table
 from .result import Result
 
 BENCHES = (
-    *("record", "router", "identical", "ingest", "load", "cost", "check", "first_answer"),
-    *("collect", "load_kafka", "fold", "partitions", "graphs", "catch_up"),
+    *("record", "overhead", "router", "identical", "ingest", "load", "cost", "check", "first_answer"),
+    *("collect", "load_kafka", "fold", "partitions", "graphs", "catch_up", "peers"),
 )
 FILE = Path(__file__).with_name("results.json")
 

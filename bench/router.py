@@ -51,8 +51,8 @@ def run() -> Iterator[Result]:
         front, side, bare = free_port(), free_port(), free_port()
         router = ["-m", "forebay", "router", *options, f"--port={front}", f"--health-port={side}"]
         with (
-            _process(router, front, environment) as ours,
-            _process(["-m", "bench.router", str(bare), str(upstream)], bare) as theirs,
+            process(router, front, environment) as ours,
+            process(["-m", "bench.router", str(bare), str(upstream)], bare) as theirs,
         ):
             for port in (front, bare):
                 drive(port, requests, CONNECTIONS, 1.0)
@@ -80,16 +80,17 @@ def _round(pid: int, port: int, requests: list[bytes]) -> tuple[float, float]:
 
 
 @contextmanager
-def _process(arguments: list[str], port: int, environment: dict[str, str] | None = None) -> Iterator[int]:
-    process = subprocess.Popen(
+def process(arguments: list[str], port: int, environment: dict[str, str] | None = None) -> Iterator[int]:
+    """The id of a process of Python's that serves HTTP on this port."""
+    started = subprocess.Popen(
         [sys.executable, *arguments], env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL
     )
     try:
         _wait(port)
-        yield process.pid
+        yield started.pid
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        started.send_signal(signal.SIGTERM)
+        started.wait()
 
 
 def _wait(port: int) -> None:

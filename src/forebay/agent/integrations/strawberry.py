@@ -134,7 +134,8 @@ def _by_all_rules(context: ExecutionContext, source: str) -> bool:
     location = context.graphql_document.loc if context.graphql_document else None
     if location is None or location.source.body != source:
         return False
-    return _SPECIFIED.issubset(context.validation_rules)
+    rules = context.validation_rules
+    return rules == specified_rules or _SPECIFIED.issubset(rules)  # the first is what is there mostly, and faster
 
 
 def _source(context: ExecutionContext) -> str:
