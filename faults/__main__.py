@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,13 +46,20 @@ def main() -> int:
     sizes = [options.brokers] if options.brokers else sorted(PROTOCOLS, reverse=True)
     print(f"seed {seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
-    started, begun, turns = datetime.now(UTC), time.monotonic(), list[Turn]()
-    for brokers in sizes:
-        faults = [each for each in chosen if brokers in each.brokers]
-        share = -(-options.number // len(sizes))
-        turns += _world(brokers, faults, share, options.minutes / len(sizes), seed) if faults else []
-        if not exact(turns):
-            break
+    started, begun = datetime.now(UTC), time.monotonic()
+    share = -(-options.number // len(sizes))
+    plans = {size: [each for each in chosen if size in each.brokers] for size in sizes}
+    # Side by side, because most of a turn is waiting; but all ports are taken before any is given up for a while.
+    stages = [_Stage(size, seed) for size, faults in plans.items() if faults]
+    pool = ThreadPoolExecutor(max(len(stages), 1))
+    try:
+        acts = [pool.submit(stage.play, plans[stage.brokers], share, options.minutes) for stage in stages]
+        turns = [turn for act in as_completed(acts) for turn in act.result()]
+    except BaseException:
+        traceback.print_exc()
+        for stage in stages:
+            stage.abandon()
+        os._exit(1)  # the others' threads go on
     found = results(seed, sizes, f"{started:%Y-%m-%d %H:%M} UTC", time.monotonic() - begun, turns)
     Console(width=120).print(table(found))
     if not (options.only or options.brokers):
@@ -57,19 +67,30 @@ def main() -> int:
     return 1 if found.lost or found.doubled else 0
 
 
-def _world(brokers: int, faults: list[Fault], number: int, minutes: float, seed: int) -> list[Turn]:
-    """One world of its own.  Its folder stays if something was wrong, with every process's log in it."""
-    folder = Path(tempfile.mkdtemp(prefix="forebay-faults-"))
-    print(f"{brokers} brokers, protocol {PROTOCOLS[brokers]}, in {folder}", flush=True)
-    site = Site(folder, brokers)
-    try:
-        run = Run(World(site, "forebay", PROTOCOLS[brokers]), seed, tell)
-        turns = run.go(plan(faults, number, random.Random(f"{seed}/{brokers}")), 60 * minutes)
-    finally:
-        site.remove()
-    if exact(turns):
-        shutil.rmtree(folder)
-    return turns
+class _Stage:
+    """A world of its own.  Its folder stays if something was wrong, with every process's log in it."""
+
+    def __init__(self, brokers: int, seed: int) -> None:
+        self.brokers, self._seed = brokers, seed
+        self._folder = Path(tempfile.mkdtemp(prefix="forebay-faults-"))
+        print(f"{brokers} brokers, protocol {PROTOCOLS[brokers]}, in {self._folder}", flush=True)
+        self._site = Site(self._folder, brokers)
+        self._world = World(self._site, "forebay", PROTOCOLS[brokers])
+        self._run = Run(self._world, seed, lambda line: tell(f"{brokers}: {line}"))
+
+    def play(self, faults: list[Fault], number: int, minutes: float) -> list[Turn]:
+        try:
+            turns = self._run.go(plan(faults, number, random.Random(f"{self._seed}/{self.brokers}")), 60 * minutes)
+        finally:
+            self._site.remove()
+        if exact(turns):
+            shutil.rmtree(self._folder)
+        return turns
+
+    def abandon(self) -> None:
+        """Leave nothing running."""
+        self._world.fleet.end()
+        self._site.remove()
 
 
 def tell(line: str) -> None:
