@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from faults import kinds  # noqa: F401  which puts all faults on the list
 from faults.fault import ALL, Fault
 from faults.member import Mutation
 from faults.mutations import acknowledge_early, count_repeats, forget_the_intent, take_a_random_token
-from faults.run import Run, each, exact
+from faults.run import Run, Turn, each, exact
 from faults.world import Site, World
 
 ATTEMPTS = 5
@@ -32,26 +34,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.timeout(600)
-def test_every_kind_of_fault_on_one_broker_loses_nothing_and_doubles_nothing(site: Site) -> None:
-    compared(site, "classic", [fault for fault in ALL if 1 in fault.brokers])
-
-
-@pytest.mark.timeout(600)
-def test_faults_on_three_brokers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    site = Site(tmp_path, brokers=3)
-    try:
-        compared(site, "consumer", [fault for fault in ALL if fault.name.startswith(OF_THREE)])
-    finally:
-        site.remove()
-
-
-def compared(site: Site, protocol: str, faults: list[Fault]) -> None:
+def test_faults_on_one_broker_and_on_three_lose_nothing_and_double_nothing(site: Site, tmp_path: Path) -> None:
+    """Every kind on one, and on three those that replicas change; side by side, as in the long run."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    run = Run(World(site, "whole", protocol), seed, print)
-    turns = run.go(each(faults, random.Random(seed)))
-    assert exact(turns)
-    assert {fault.name for turn in turns for fault in turn.faults} == {fault.name for fault in faults}
+    three = Site(tmp_path, brokers=3)
+    try:
+        worlds = [World(site, "whole", "classic"), World(three, "whole", "consumer")]
+        chosen = [
+            [fault for fault in ALL if 1 in fault.brokers],
+            [fault for fault in ALL if fault.name.startswith(OF_THREE)],
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            for turns, faults in zip(pool.map(partial(compared, seed), worlds, chosen), chosen, strict=True):
+                assert exact(turns)
+                assert {fault.name for turn in turns for fault in turn.faults} == {fault.name for fault in faults}
+    finally:
+        three.remove()
+
+
+def compared(seed: int, world: World, faults: list[Fault]) -> list[Turn]:
+    return Run(world, seed, print).go(each(faults, random.Random(seed)))
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ class Broker:
 
         def delete() -> None:
             # A client of its own each time: one that knew a topic of this name may take its leader for old news.
-            AdminClient({"bootstrap.servers": self.bootstrap}).delete_records([place])[place].result()
+            admin = AdminClient({"bootstrap.servers": self.bootstrap})  # which has to outlive its answer
+            admin.delete_records([place])[place].result()
 
         _at_last(delete)
 

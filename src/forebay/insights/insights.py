@@ -27,7 +27,7 @@ from .verify import Verification, Verifier
 from .window import duration, utc, window
 
 DEFAULT_WINDOW = "7d"
-FIRST_SHAPES = 500
+FIRST_SHAPES = 200
 """Judged of each kind of reporter before it is asked whether any more could change a verdict."""
 MOST_SHAPES = 20_000
 
