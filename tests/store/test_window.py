@@ -70,7 +70,7 @@ def test_migrating_widens_what_is_too_short_and_forgets_no_insert_by_it(small: C
     put(small, *made)
     before = content(small, "widened")
     longer = window(12, 1, 3600)
-    with pytest.raises(Stop, match=r"window of ledger, .*, shapes, traffic is too short"):
+    with pytest.raises(Stop, match=r"window of executions, .*, shapes, traffic is too short"):
         small.check(longer)
     small.migrate(longer)
     small.check(longer)
