@@ -13,6 +13,7 @@ from forebay.insights.place_changes import Severity
 from forebay.insights.published import build
 from forebay.insights.schema_changes import changes
 from forebay.insights.schema_impact import Judge
+from forebay.insights.touches import Comparison
 from forebay.insights.type_changes import Hit
 
 TRUTH = Path(__file__).parents[1] / "fixtures" / "truth" / "schema_changes.json"
@@ -45,9 +46,10 @@ def test_an_operation_is_broken_exactly_where_the_truth_says_so(
     case: dict[str, Any], operation: dict[str, Any]
 ) -> None:
     old, new = build(case["old"], "old schema"), build(case["new"], "new schema")
-    found = changes(old, new)
+    compared = Comparison(old, new)
+    found = compared.changes
     shape = Extractor(old).operation(operation["operation"]).shape(operation["variables"])
-    [impact] = Judge(old, new, found).judge([shape])
+    [impact] = Judge(compared).judge([shape])
     breaking = [effect for number, effect in impact.effects.items() if found[number].severity is Severity.BREAKING]
     assert not impact.unexplained
     assert (Hit.YES in [effect.hit for effect in breaking]) is operation["affected"]

@@ -36,12 +36,11 @@ def test_what_is_not_touched_has_no_effect(seed: int) -> None:
             continue
         compared = Comparison(old, new)
         found = compared.changes
-        judge = Judge(old, new, found)
+        judge = Judge(compared)
         for coverage in COVERAGES:
             for shape in shapes:
                 seen = as_seen(shape, coverage)
-                touch = compared.touched(coverage)
-                concerned = touch.concerns(seen) or (bool(touch) and compared.moved.shape(seen))
+                concerned = compared.concerns(seen)
                 spared += not concerned
                 [impact] = judge.judge([seen])
                 judged += bool(impact.effects or impact.unexplained)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from ..core.shape import FULL_COVERAGE, Coverage
@@ -16,8 +16,18 @@ GRACE = timedelta(minutes=1)
 """A window may end this much before the moment of asking without counting as behind."""
 
 
-def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime | None, now: datetime) -> About:
-    """`complete_up_to` was read before this call, so the store holds at least that."""
+def about(
+    store: Store,
+    scope: Scope,
+    window: Window,
+    complete_up_to: datetime | None,
+    now: datetime,
+    lesser: Iterable[frozenset[Coverage]],
+) -> About:
+    """`complete_up_to` was read before this call, so the store holds at least that.
+
+    `lesser`: see `lesser_coverages`.
+    """
     parameters = queries.parameters(scope, window)
     ledger = store.query(queries.LEDGER, parameters)[0]
     losses = store.query(queries.LOSSES, parameters)
@@ -25,7 +35,6 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     dead = store.query(queries.DEAD_LETTERS, parameters)
     rebuild = latest(store)
     requests = {row["which"]: row["n"] for row in store.query(queries.VISIBILITY, parameters)}
-    lesser = lesser_coverages(store, scope, window)
     data_since = utc(ledger["data_since"]) if ledger["reports"] else None
     coverage = FULL_COVERAGE.intersection(*lesser)
     until = window.until
@@ -75,12 +84,13 @@ def about(store: Store, scope: Scope, window: Window, complete_up_to: datetime |
     )
 
 
-def lesser_coverages(store: Store, scope: Scope, window: Window) -> set[frozenset[Coverage]]:
+def lesser_coverages(store: Store, scope: Scope, window: Window) -> frozenset[frozenset[Coverage]]:
     """What reporters see that do not see everything, of the shapes of the window."""
     parameters = queries.parameters(scope, window, full=len(FULL_COVERAGE))
     if not store.query(queries.LESSER_COVERAGES, parameters):
-        return set()
-    return {frozenset(map(Coverage, row["coverage"])) for row in store.query(queries.COVERAGES, parameters)}
+        return frozenset()
+    rows = store.query(queries.COVERAGES, parameters)
+    return frozenset(frozenset(map(Coverage, row["coverage"])) for row in rows)
 
 
 def _of_rebuilds(note: Rebuild, window: Window) -> Iterator[tuple[Reason, str]]:

@@ -13,7 +13,6 @@ from ..core.coordinate import Entry, Kind, State
 from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
 from ..store.port import Store
 from . import queries
-from .about import lesser_coverages
 from .answers import Scope
 from .place_changes import Change
 from .seen import Seen
@@ -27,11 +26,18 @@ _ENTRIES = msgspec.json.Decoder(list[_Raw])
 class Concerned:
     """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter."""
 
-    def __init__(self, store: Store, scope: Scope, window: Window, compared: Comparison) -> None:
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope,
+        window: Window,
+        compared: Comparison,
+        lesser: frozenset[frozenset[Coverage]],
+    ) -> None:
         self._store = store
         self._compared = compared
         self._parameters = queries.parameters(scope, window)
-        self._coverages = {FULL_COVERAGE, *lesser_coverages(store, scope, window)}
+        self._coverages = {FULL_COVERAGE, *lesser}
         rows = [(row["coordinate"], row["named_type"]) for row in store.query(queries.FIELD_TYPES, self._parameters)]
         self._moved = sorted(row for row in rows if compared.moved.field(*row))
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it

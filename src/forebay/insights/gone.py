@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from graphql import GraphQLField, GraphQLSchema, get_named_type
+from graphql import GraphQLSchema, get_named_type
 
 from .evidence import Evidence
+from .type_changes import field_at, root_name
 
 _GONE: Final = ""
 _OF_INTERFACE: Final = "*"
@@ -23,11 +24,6 @@ class Gone:
         self._old = old
         self._new = new
         self._returned: dict[str, str | None] = {}
-        roots = {
-            kind: [getattr(getattr(schema, f"{kind}_type"), "name", "") for schema in (old, new)]
-            for kind in ("query", "mutation", "subscription")
-        }
-        self._rooted = {kind for kind, (before, after) in roots.items() if before == after != ""}
 
     def selected(self, evidence: Evidence) -> str:
         """A selected field that only the old schema has; empty if there is none, or if that can't be told.
@@ -35,7 +31,8 @@ class Gone:
         Its document is broken for sure: all fields that are left return the types that they returned
         where it ran, so each selection stands on the type that it stood on.
         """
-        if evidence.shape.type not in self._rooted:
+        before, after = (root_name(schema, evidence.shape.type) for schema in (self._old, self._new))
+        if not before == after != "":
             return ""
         gone = ""
         for coordinate, entry in evidence.fields.items():
@@ -51,18 +48,12 @@ class Gone:
 
     def _returns(self, coordinate: str) -> str | None:
         """The type that a field returns on the new schema; None if the old one does not have it."""
-        before, after = (_field(schema, coordinate) for schema in (self._old, self._new))
+        before, after = (field_at(schema, coordinate) for schema in (self._old, self._new))
         if before is None:
             return None
         if after is not None:
-            return get_named_type(after.type).name
+            return str(get_named_type(after.type).name)
         return _OF_INTERFACE if _of_interface(self._old, coordinate) else _GONE
-
-
-def _field(schema: GraphQLSchema, coordinate: str) -> GraphQLField | None:
-    type_, _, name = coordinate.partition(".")
-    found: GraphQLField | None = getattr(schema.type_map.get(type_), "fields", {}).get(name)
-    return found
 
 
 def _of_interface(schema: GraphQLSchema, coordinate: str) -> bool:

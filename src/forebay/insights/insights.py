@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ..journal.port import Journal
 from ..store.port import Store
 from . import queries
-from .about import about
+from .about import about, lesser_coverages
 from .allowances import Allowances
 from .answers import Graph, Scope
 from .check_answers import Check, FailOn
@@ -72,7 +72,8 @@ class Insights:
         except OverflowError:
             raise BadQuestion(f"`{last}` is too long a window") from None
         fresh = self._freshness.backlog().complete_up_to
-        return Questions(self._store, scope, asked, about(self._store, scope, asked, fresh, now))
+        lesser = lesser_coverages(self._store, scope, asked)
+        return Questions(self._store, scope, asked, about(self._store, scope, asked, fresh, now, lesser), lesser)
 
     def check(
         self,
@@ -98,7 +99,7 @@ class Insights:
         questions = self.ask(scope, last)
         allowances = replace(allowances, marks=self.marks.active(scope))
         compared = Comparison(old, new)
-        concerned = Concerned(self._store, scope, questions.window, compared)
+        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser)
         judging = Judging(compared, questions.about, allowances)
         found, unjudged = concerned.latest(compared.changes, FIRST_SHAPES)
         judging.add(found)

@@ -7,7 +7,6 @@ find it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from graphql import GraphQLSchema, get_named_type, is_abstract_type
@@ -15,7 +14,7 @@ from graphql import GraphQLSchema, get_named_type, is_abstract_type
 from ..core.coordinate import Kind
 from ..core.shape import OperationType, Shape
 from .evidence import Evidence
-from .type_changes import reachable
+from .type_changes import all_reachable, field_at, root_name
 
 
 class Moved:
@@ -30,11 +29,9 @@ class Moved:
         key = (coordinate, named_type)
         found = self._known.get(key)
         if found is None:
-            owner, _, name = coordinate.partition(".")
-            type_ = self._old.type_map.get(owner)
-            field = getattr(type_, "fields", {}).get(name)
+            field = field_at(self._old, coordinate)
             elsewhere = field is not None and get_named_type(field.type).name != named_type != ""
-            found = self._known[key] = type_ is None or elsewhere
+            found = self._known[key] = elsewhere or coordinate.partition(".")[0] not in self._old.type_map
         return found
 
     def shape(self, shape: Shape) -> bool:
@@ -47,12 +44,10 @@ class Moved:
             return frozenset()
         kinds = ("query", "mutation", "subscription")
         asked = kinds if evidence.shape.type is OperationType.UNKNOWN else (evidence.shape.type.value,)
-        roots = (getattr(self._old, f"{kind}_type") for kind in asked)
-        starts = {root.name for root in roots if root}
+        starts = {root_name(self._old, kind) for kind in asked} - {""}
         starts -= {coordinate.partition(".")[0] for coordinate in evidence.fields}  # there it began as it would now
         for coordinate, entry in evidence.fields.items():
-            owner, _, name = coordinate.partition(".")
-            field = getattr(self._old.type_map.get(owner), "fields", {}).get(name)
+            field = field_at(self._old, coordinate)
             if field is not None and self.field(coordinate, entry.named_type):
                 starts.add(get_named_type(field.type).name)
         return frozenset().union(*(_below(self._old, start) for start in starts))
@@ -74,9 +69,6 @@ def _below(schema: GraphQLSchema, start: str) -> frozenset[str]:
         pending += [each.name for each in getattr(type_, "interfaces", ())]
         for field in getattr(type_, "fields", {}).values():
             pending.append(get_named_type(field.type).name)
-            found |= _inputs(schema, (get_named_type(place.type).name for place in getattr(field, "args", {}).values()))
+            arguments = getattr(field, "args", {}).values()
+            found |= all_reachable((schema,), (get_named_type(place.type).name for place in arguments))
     return frozenset(found)
-
-
-def _inputs(schema: GraphQLSchema, names: Iterable[str]) -> frozenset[str]:
-    return frozenset().union(*(reachable(schema, name) for name in names))

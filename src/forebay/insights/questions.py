@@ -10,6 +10,7 @@ from graphql import GraphQLEnumType
 from ..core.coordinate import Kind, State
 from ..core.execution import NOWHERE
 from ..core.histogram import quantile
+from ..core.shape import Coverage
 from ..store.port import Store
 from . import queries
 from .answers import (
@@ -39,13 +40,16 @@ from .window import Window, utc
 
 
 class Questions:
-    """Asks the store; `about` holds for every answer."""
+    """Asks the store; `about` holds for every answer.  `lesser`: what reporters see that do not see everything."""
 
-    def __init__(self, store: Store, scope: Scope, window: Window, about: About) -> None:
+    def __init__(
+        self, store: Store, scope: Scope, window: Window, about: About, lesser: frozenset[frozenset[Coverage]]
+    ) -> None:
         self._store = store
         self._scope = scope
         self.window = window
         self.about = about
+        self.lesser = lesser
 
     @cached_property
     def schema(self) -> Published | None:

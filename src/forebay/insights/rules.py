@@ -18,7 +18,7 @@ from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
-from .type_changes import Hit, named_refused, output_fits, value_refused
+from .type_changes import Hit, named_refused, output_fits, root_name, value_refused
 
 
 class Effect(NamedTuple):
@@ -104,9 +104,9 @@ def _stated(hit: Hit) -> Effect:
 def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     if evidence.shape.type is OperationType.UNKNOWN:
         return Effect(Hit.MAYBE, "which type of operation it was is not known")
-    root = getattr(schemas.old, f"{change.detail}_type", None)
-    if evidence.shape.type != change.detail == "query" and root and root.name in evidence.returned:
-        return Effect(Hit.MAYBE, f"whether it asks {root.name} for the schema itself is not known")
+    root = root_name(schemas.old, change.detail)
+    if evidence.shape.type != change.detail == "query" and root in evidence.returned:
+        return Effect(Hit.MAYBE, f"whether it asks {root} for the schema itself is not known")
     return _yes(evidence.shape.type == change.detail)
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
 
-from ..core.shape import Shape
 from .allowances import Affected, Allowances
 from .answers import About, Verdict
 from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code
@@ -48,8 +46,7 @@ class Judging:
         self._compared = compared
         self._about = about
         self._allowances = allowances
-        self._touched = cache(compared.touched)
-        self._judge = Judge(*compared.schemas, compared.changes)
+        self._judge = Judge(compared)
         self._hits: list[Affected] = [[] for _ in compared.changes]
         self._broken: dict[str, Affected] = defaultdict(list)  # by operation: though no change tells why
         self._judged: set[str] = set()
@@ -65,7 +62,7 @@ class Judging:
             self._judged.add(requested.id)
             seen = self._allowances.counted(requested)
             self._left_out += requested.requests() - (seen.requests() if seen else 0)
-            if seen and self._concerned(seen.shape):
+            if seen and self._compared.concerns(seen.shape):
                 concerned.append(seen)
         for seen, impact in zip(concerned, self._judge.judge([seen.shape for seen in concerned]), strict=True):
             for number, effect in impact.effects.items():
@@ -94,10 +91,6 @@ class Judging:
         outcome = _outcome(checked)
         changed = tuple(checked)
         return Check(self._about, outcome, exit_code(outcome, changed, fail_on), self._left_out, unjudged, changed)
-
-    def _concerned(self, shape: Shape) -> bool:
-        touch = self._touched(shape.coverage)
-        return touch.concerns(shape) or (bool(touch) and self._compared.moved.shape(shape))
 
     def _settled(self, change: Change, affected: Affected) -> bool:
         counted, _ = self._allowances.passing(change, affected, self._about.requests)

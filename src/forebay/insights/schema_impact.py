@@ -16,10 +16,9 @@ from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
 from .evidence import Evidence
 from .gone import Gone
-from .moved import Moved
 from .place_changes import Change, Severity
-from .rules import NO, Effect, Schemas, by_entries, when_valid
-from .touches import needs
+from .rules import NO, Effect, by_entries, when_valid
+from .touches import Comparison, needs
 from .type_changes import Hit
 
 TOO_MANY = f"more than {MOST_DOCUMENTS:,} documents are concerned: the rest was judged by its entries alone"
@@ -35,12 +34,10 @@ class Impact(NamedTuple):
 class Judge:
     """Judges shapes; many at a time are cheaper."""
 
-    def __init__(self, old: GraphQLSchema, new: GraphQLSchema, changes: Sequence[Change]) -> None:
-        self._schemas = Schemas(old, new)
-        self._changes = changes
-        self._documents = Documents(old, new)
-        self._gone = Gone(old, new)
-        self._moved = Moved(old)
+    def __init__(self, compared: Comparison) -> None:
+        self._schemas, self._changes, self._moved = compared.schemas, compared.changes, compared.moved
+        self._documents = Documents(*compared.schemas)
+        self._gone = Gone(*compared.schemas)
 
     def judge(self, shapes: Sequence[Shape]) -> list[Impact]:
         """What the changes do to requests of each of these shapes."""

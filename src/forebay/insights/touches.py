@@ -100,11 +100,18 @@ class Comparison:
         self.changes = changes(old, new)
         self.moved = Moved(old)
         self._touched: dict[tuple[Change, frozenset[Coverage]], Touch] = {}
+        self._by_all: dict[frozenset[Coverage], Touch] = {}
 
-    def touched(self, coverage: frozenset[Coverage], among: Sequence[Change] | None = None) -> Touch:
-        """By all changes together, or those `among` them, among shapes of reporters that see so much."""
-        each = (self._touch(change, coverage) for change in (self.changes if among is None else among))
-        return functools.reduce(operator.or_, each, Touch())
+    def touched(self, coverage: frozenset[Coverage], among: Sequence[Change]) -> Touch:
+        """By these changes together, among shapes of reporters that see so much."""
+        return functools.reduce(operator.or_, (self._touch(change, coverage) for change in among), Touch())
+
+    def concerns(self, shape: Shape) -> bool:
+        """Can any change matter to this shape?"""
+        if shape.coverage not in self._by_all:
+            self._by_all[shape.coverage] = self.touched(shape.coverage, self.changes)
+        touch = self._by_all[shape.coverage]
+        return touch.concerns(shape) or (bool(touch) and self.moved.shape(shape))
 
     def _touch(self, change: Change, coverage: frozenset[Coverage]) -> Touch:
         key = (change, coverage)

@@ -105,6 +105,17 @@ def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
     return Hit.MAYBE
 
 
+def field_at(schema: GraphQLSchema, coordinate: str) -> Any:
+    """The definition of `Type.field`, of an output or input type; None if the schema does not have it."""
+    type_, _, name = coordinate.partition(".")
+    return getattr(schema.type_map.get(type_), "fields", {}).get(name)
+
+
+def root_name(schema: GraphQLSchema, kind: str) -> str:
+    """The name of the root type for queries, mutations or subscriptions; empty if there is none."""
+    return getattr(getattr(schema, f"{kind}_type", None), "name", "")
+
+
 @lru_cache(maxsize=4096)
 def reachable(schema: GraphQLSchema, name: str) -> frozenset[str]:
     """The names of all types that a value of this input type can hold, itself among them."""
