@@ -22,7 +22,11 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLInputType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
@@ -54,12 +58,22 @@ Fragments = dict[str, FragmentDefinitionNode]
 META: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef, "__typename": TypeNameMetaFieldDef}
 """Fields that every schema has without defining them."""
 
+Concrete = frozenset[GraphQLObjectType]
+"""The object types that can stand at a place."""
+
 _NEUTRAL: dict[type[Node], ValueNode] = {
     IntValueNode: IntValueNode(value="0"),
     FloatValueNode: FloatValueNode(value="0.0"),
     StringValueNode: StringValueNode(value="", block=False),
 }
 _OPAQUE_ENUM = EnumValueNode(value="_")
+
+
+def possible(schema: GraphQLSchema, type_: GraphQLNamedType) -> Concrete:
+    """The object types that a type stands for; none for what is no type of an output object."""
+    if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+        return frozenset(schema.get_possible_types(type_))
+    return frozenset({type_}) if isinstance(type_, GraphQLObjectType) else frozenset()
 
 
 def choose(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from .http_request import kind_of
 from .places import Errors, errors_at
 
 STREAMS: Final = ("text/event-stream", "multipart/mixed")
@@ -48,11 +49,6 @@ class _Answer(msgspec.Struct):
 
 
 _ONE_OR_MORE = msgspec.json.Decoder(_Answer | list[_Answer])
-
-
-def kind_of(content_type: str) -> str:
-    """The media type without its parameters."""
-    return content_type.partition(";")[0].strip().lower()
 
 
 def outcomes(content_type: str, head: bytes, tail: bytes | None = None) -> list[Outcome]:

@@ -26,6 +26,10 @@ _NAMED_BY = ("documentId", "document_id", "id", "doc_id", "queryId")
 _PART = re.compile(rb'(?i)content-disposition:[^\r\n]*;\s*name="?(operations|map)"?\s*(?:[;\r]|$)')
 
 
+NOTHING_EXECUTED: Final = ""
+"""Stands for the document of a request of which nothing was executed."""
+
+
 class Asked(NamedTuple):
     """One GraphQL request: its document, or the name of a persisted one, or both; neither where it is not known."""
 
@@ -39,6 +43,11 @@ class Unreadable(ValueError):
     """This may ask something, but it can't be read what."""
 
 
+def kind_of(content_type: str) -> str:
+    """The media type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def in_query(query_string: str) -> list[Asked]:
     """What a query string asks: nothing, or one request.  Raises Unreadable."""
     parameters = _form(query_string)
@@ -50,7 +59,7 @@ def in_body(content_type: str, body: bytes, query_string: str = "") -> list[Aske
 
     The query string holds the rest of what is a plain document; where the body names no document, all of it.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = kind_of(content_type)
     if kind == "application/graphql":
         return [in_mapping({**_form(query_string), "query": body.decode("utf-8", "replace")})]
     if kind == "application/x-www-form-urlencoded":

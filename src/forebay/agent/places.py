@@ -15,11 +15,9 @@ from typing import Any, Final, NamedTuple
 from graphql import (
     FieldNode,
     FragmentSpreadNode,
-    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    GraphQLUnionType,
     OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
@@ -27,7 +25,7 @@ from graphql import (
 
 from ..core.coordinate import field
 from ..core.execution import NOWHERE
-from .document import META, Fragments
+from .document import META, Concrete, Fragments, possible
 
 Path = tuple[str, ...]
 """The keys of a response that lead to an error; empty for one whose path is not told apart."""
@@ -45,8 +43,6 @@ KNOWN: Final = 1_000
 """Paths of one operation whose coordinate is remembered."""
 MAX_SELECTIONS: Final = 10_000
 """Selections looked at for one path."""
-
-Concrete = frozenset[GraphQLObjectType]
 
 
 class _Spot(NamedTuple):
@@ -141,7 +137,7 @@ class Places:
                 inner, narrowed = parent, concrete
                 if fragment.type_condition is not None:
                     inner = self._schema.type_map[fragment.type_condition.name.value]
-                    narrowed = concrete & self._possible(inner)
+                    narrowed = concrete & possible(self._schema, inner)
                 if narrowed:
                     pending.append(_Spot(fragment.selection_set, inner, narrowed))
 
@@ -165,10 +161,5 @@ class Places:
             return
         definition = spot.parent.fields[name]  # type: ignore[attr-defined]  # what is selected on it, it has
         owners = [owner for owner in spot.concrete if name in owner.fields]
-        concrete = {self._possible(get_named_type(owner.fields[name].type)) for owner in owners}
+        concrete = {possible(self._schema, get_named_type(owner.fields[name].type)) for owner in owners}
         yield _Spot(node.selection_set, get_named_type(definition.type), frozenset().union(*concrete))
-
-    def _possible(self, type_: GraphQLNamedType) -> Concrete:
-        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
-            return frozenset(self._schema.get_possible_types(type_))
-        return frozenset({type_}) if isinstance(type_, GraphQLObjectType) else frozenset()

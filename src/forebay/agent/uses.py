@@ -23,12 +23,10 @@ from graphql import (
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
-    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
-    GraphQLUnionType,
     ListValueNode,
     NullValueNode,
     ObjectValueNode,
@@ -44,7 +42,7 @@ from graphql import (
 
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import unique_entries
-from .document import META, Fragments
+from .document import META, Concrete, Fragments, possible
 from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, type_entries
 
 MAX_SELECTIONS: Final = 10_000
@@ -54,8 +52,6 @@ MAX_FIELDS: Final = 50_000
 """Fields recorded for one operation, one selection on an interface making one per object type."""
 
 _FEDERATION: Final = ("_entities", "_service")
-
-Concrete = frozenset[GraphQLObjectType]
 
 
 class TooLarge(Exception):
@@ -122,7 +118,7 @@ class Uses:
             return parent, concrete
         parent = self._schema.type_map[condition.name.value]
         self.entries += type_entries(parent.name)
-        return parent, concrete & self._possible(parent)
+        return parent, concrete & possible(self._schema, parent)
 
     def _field(self, node: FieldNode, parent: Any, concrete: Concrete) -> tuple[GraphQLNamedType, Concrete]:
         """Rule 1: the field counts on its parent, and on every object type that can stand there.
@@ -146,9 +142,9 @@ class Uses:
         if is_leaf_type(type_):
             return type_, frozenset()
         if meta:
-            return type_, self._possible(type_)
+            return type_, possible(self._schema, type_)
         below = {get_named_type(owner.fields[name].type) for owner in owners}
-        return type_, frozenset().union(*map(self._possible, below))
+        return type_, frozenset().union(*(possible(self._schema, each) for each in below))
 
     def _is_use(self, parent: GraphQLNamedType, name: str) -> bool:
         """Rule 5: introspection and what is below it are not schema use, nor are federation's own fields."""
@@ -232,11 +228,6 @@ class Uses:
             given = {item.name.value: item.value for item in node.fields}
             for name, place in type_.fields.items():
                 self._place(Kind.INPUT, field(type_.name, name), place, given.get(name))
-
-    def _possible(self, type_: GraphQLNamedType) -> Concrete:
-        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
-            return frozenset(self._schema.get_possible_types(type_))
-        return frozenset({type_}) if isinstance(type_, GraphQLObjectType) else frozenset()
 
     def _type_of(self, node: VariableDefinitionNode) -> GraphQLNamedType:
         type_: GraphQLNamedType = get_named_type(cast(GraphQLInputType, type_from_ast(self._schema, node.type)))

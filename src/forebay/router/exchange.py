@@ -13,12 +13,12 @@ from typing import Final
 
 from .. import metrics
 from ..agent.client_headers import client_of
-from ..agent.http_answer import STREAMS, Outcome, kind_of, outcomes
-from ..agent.http_request import Asked, Unreadable, in_body, in_query
+from ..agent.http_answer import STREAMS, Outcome, outcomes
+from ..agent.http_request import NOTHING_EXECUTED, Asked, Unreadable, in_body, in_query, kind_of
 from .copies import Budget, Copy
 from .decoding import decoded
 from .faults import quietly
-from .recording import NOTHING_EXECUTED, Recording
+from .recording import Recording
 
 STREAM_AFTER: Final = 5.0
 """Seconds after which an answer in pieces is counted, though it goes on."""

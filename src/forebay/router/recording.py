@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
 
 from .. import metrics
 from ..agent.client_headers import Client
 from ..agent.http_answer import Outcome
-from ..agent.http_request import Asked
+from ..agent.http_request import NOTHING_EXECUTED, Asked
 from ..agent.persisted import Documents
 from .reports import Reports, Request
-
-NOTHING_EXECUTED: Final = ""
-"""A document that no server executes."""
 
 
 class Recording:

@@ -24,10 +24,10 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLSchema
 
+from ..http_request import NOTHING_EXECUTED
 from ..outcomes import Sample
 from . import missing
 from .executions import counting
-from .over_http import NOTHING_EXECUTED
 from .reporters import Reporters
 
 try:

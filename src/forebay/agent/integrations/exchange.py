@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from graphql import GraphQLSchema, assert_schema, build_schema
 
+from ..http_answer import STREAMS
+from ..http_request import NOTHING_EXECUTED, kind_of
 from ..persisted import Documents
-from .over_http import NOTHING_EXECUTED, Request, answered_with, asked_by
+from .over_http import Request, answered_with, asked_by
 from .reporters import Reporters
 
 REQUEST_BYTES: Final = 2 * 2**20
@@ -88,8 +90,8 @@ class Exchange:
     def answers(self, status: int, content_type: str, content_encoding: str) -> None:
         """The answer begins.  One that goes on for as long as its events do is counted now, without a duration."""
         self._status = status
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind in ("text/event-stream", "multipart/mixed"):
+        kind = kind_of(content_type)
+        if kind in STREAMS:
             self._count(None)
         elif kind.endswith("json") and content_encoding in ("", "identity"):
             self.answer = Head(ANSWER_BYTES)

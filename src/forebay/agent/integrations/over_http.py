@@ -6,15 +6,12 @@ to be seen counts as not analysed.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from ..http_request import Asked, Unreadable, in_body, in_query
+from ..http_request import Asked, Unreadable, in_body, in_query, kind_of
 from ..places import Errors, errors_at
-
-NOTHING_EXECUTED: Final = ""
-"""Stands for the document of a request of which nothing was executed."""
 
 
 class Request(NamedTuple):
@@ -48,7 +45,7 @@ def asked_by(request: Request, body: bytes, whole: bool) -> list[Asked]:
             return in_query(request.query)
         if request.method != "POST":
             return []
-        upload = request.content_type.lstrip().lower().startswith("multipart/form-data")
+        upload = kind_of(request.content_type) == "multipart/form-data"
         if request.content_encoding in ("", "identity") and (whole or upload):
             return in_body(request.content_type, body, request.query)
     except Unreadable:
