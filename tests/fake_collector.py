@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import http.server
 import json
 import socket
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
 
 import msgspec
+from served import Handler, served
 
 from forebay.core import wire
 from forebay.core.execution import Outcome, Place
@@ -97,7 +97,7 @@ class FakeCollector:
 def fake_collector() -> Iterator[FakeCollector]:
     collector = FakeCollector()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Receiver(Handler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with collector.lock:
@@ -119,33 +119,10 @@ def fake_collector() -> Iterator[FakeCollector]:
                 collector.take(body)
             said: dict[str, Any] = {"accepted": True} if status == 200 else {"code": "a reason"}
             answer = json.dumps(said | ({"interval": collector.interval} if collector.interval else {})).encode()
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(status, headers, answer)
 
         def do_GET(self) -> None:  # where a redirect would lead
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(200, {}, b"")
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        collector.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield collector
-        finally:
-            collector.over.set()
-            server.shutdown()
-            thread.join()
+    with served(Receiver, ended=collector.over.set) as collector.url:
+        yield collector

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Thread
-from typing import Any
+
+from served import Handler, served
 
 HTML = b"<html><body>Something is in the way</body></html>"
 SMALL = 2_000
@@ -57,7 +56,7 @@ class Proxy:
 def faulty_proxy(port: int) -> Iterator[Proxy]:
     proxy = Proxy(port)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Passing(Handler):
         def do_POST(self) -> None:
             fault, length = proxy.fault, int(self.headers["Content-Length"])
             if fault == "away":
@@ -70,18 +69,18 @@ def faulty_proxy(port: int) -> Iterator[Proxy]:
                 self.wfile.write(b"\x16\x03\x01 this is something else\r\n\r\n")
                 return self.hang_up(fault)
             if fault == "small" and length > SMALL:
-                return self.answer(fault, 413, {}, HTML)
+                return self.tell(fault, 413, {}, HTML)
             if fault in ANSWERS:
-                return self.answer(fault, *ANSWERS[fault])
+                return self.tell(fault, *ANSWERS[fault])
             if fault == "slow":
                 time.sleep(1.2)
             try:
                 status, headers, said = self.passed_on(body)
             except (OSError, http.client.HTTPException):
-                return self.answer(fault, 502, {}, HTML)
+                return self.tell(fault, 502, {}, HTML)
             if fault == "cut":
                 return self.hang_up(fault)
-            return self.answer(fault, status, headers, said)
+            return self.tell(fault, status, headers, said)
 
         def passed_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
@@ -93,14 +92,10 @@ def faulty_proxy(port: int) -> Iterator[Proxy]:
             finally:
                 connection.close()
 
-        def answer(self, fault: str, status: int, headers: dict[str, str], body: bytes) -> None:
+        def tell(self, fault: str, status: int, headers: dict[str, str], body: bytes) -> None:
             proxy.seen[fault, status] += 1
             with suppress(OSError):  # the host may have given up
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, headers, body)
 
         def hang_up(self, fault: str) -> None:
             proxy.seen[fault, 0] += 1
@@ -108,21 +103,5 @@ def faulty_proxy(port: int) -> Iterator[Proxy]:
                 self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        proxy.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Passing) as proxy.url:
+        yield proxy

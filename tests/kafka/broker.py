@@ -65,16 +65,8 @@ class Broker:
         """With one replica each, or on these brokers, the first of which leads."""
         config = {"message.timestamp.type": "LogAppendTime"}
         where = {"replica_assignment": [on] * partitions} if on else {"replication_factor": 1}
-        until = time.monotonic() + 15
-        while True:
-            try:
-                self.admin.create_topics([NewTopic(name, partitions, config=config, **where)])[name].result()
-                break
-            except KafkaException as exc:  # a broker that has just come back is not counted in at once
-                absent = (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_REPLICA_ASSIGNMENT)
-                if exc.args[0].code() not in absent or time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+        topic = NewTopic(name, partitions, config=config, **where)
+        _at_last(lambda: self.admin.create_topics([topic])[name].result(), ABSENT, within=15)
         self.ready(name, partitions)
 
     def ready(self, name: str, partitions: int) -> None:
@@ -121,13 +113,17 @@ MOVING = frozenset(
 """What a cluster answers while a leader is being elected."""
 
 
-def _at_last(work: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
+ABSENT = frozenset((KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_REPLICA_ASSIGNMENT))
+"""A broker that has just come back is not counted in at once."""
+
+
+def _at_last(work: Callable[[], object], passing: frozenset[int] = MOVING, within: float = 30) -> None:
+    until = time.monotonic() + within
     while True:
         try:
             work()
             return
         except KafkaException as exc:
-            if exc.args[0].code() not in MOVING or time.monotonic() > until:
+            if exc.args[0].code() not in passing or time.monotonic() > until:
                 raise
             time.sleep(0.2)
