@@ -22,6 +22,9 @@ from .window import Window, utc
 _Raw = tuple[str, str, str, int]
 _ENTRIES = msgspec.json.Decoder(list[_Raw])
 
+PORTION = 1_000
+"""Shapes asked for at once: their ids are part of a request's address."""
+
 
 class Concerned:
     """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter."""
@@ -42,8 +45,8 @@ class Concerned:
         self._moved = sorted(row for row in rows if compared.moved.field(*row))
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
-    def latest(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
-        """Those that were requested last, `most` of each kind of reporter; and how many are concerned besides."""
+    def some(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
+        """At most so many of each kind of reporter, the same ones each time; and how many are concerned besides."""
         found: list[Seen] = []
         left = 0
         for coverage in self._coverages:
@@ -60,16 +63,18 @@ class Concerned:
                 "coverage": sorted(coverage),
                 "limit": most,
             }
-            if number := self._store.query(queries.CONCERNED, asked)[0]["n"]:
-                found += self._seen(asked)
-                left += max(number - most, 0)
+            rows = self._store.query(queries.CONCERNED, asked)
+            for start in range(0, len(rows), PORTION):
+                found += self._seen([row["id"] for row in rows[start : start + PORTION]])
+            left += rows[0]["n"] - len(rows) if rows else 0
         return found, left
 
-    def _seen(self, asked: dict[str, Any]) -> list[Seen]:
-        shapes = {row["id"]: self._shape(row) for row in self._store.query(queries.CONCERNED_SHAPES, asked)}
+    def _seen(self, ids: list[str]) -> list[Seen]:
+        asked = self._parameters | {"shapes": ids}
+        shapes = {row["id"]: self._shape(row) for row in self._store.query(queries.SHAPES_OF, asked)}
         clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
         last: dict[str, datetime] = {}
-        for row in self._store.query(queries.CONCERNED_TRAFFIC, asked):
+        for row in self._store.query(queries.TRAFFIC_OF, asked):
             id_, when = row["id"], utc(row["last_seen"])
             if id_ in shapes:
                 clients[id_][row["client"], row["client_version"]] = row["n"]

@@ -27,7 +27,7 @@ from .verify import Verification, Verifier
 from .window import duration, utc, window
 
 DEFAULT_WINDOW = "7d"
-FIRST_SHAPES = 200
+FIRST_SHAPES = 100
 """Judged of each kind of reporter before it is asked whether any more could change a verdict."""
 MOST_SHAPES = 20_000
 
@@ -101,11 +101,11 @@ class Insights:
         compared = Comparison(old, new)
         concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser)
         judging = Judging(compared, questions.about, allowances)
-        found, unjudged = concerned.latest(compared.changes, FIRST_SHAPES)
+        found, unjudged = concerned.some(compared.changes, FIRST_SHAPES)
         judging.add(found)
         unread = 0
         if unjudged:
-            found, unread = concerned.latest(judging.open(), MOST_SHAPES)
+            found, unread = concerned.some(judging.open(), MOST_SHAPES)
             unjudged -= judging.add(found)
         return judging.answer(fail_on, unread, unjudged)
 

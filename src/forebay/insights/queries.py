@@ -67,8 +67,9 @@ _SEEN = f"SELECT shape FROM shape_seen WHERE {_GRAPH} AND last >= toDateTime({{s
 
 VISIBILITY = f"""
 SELECT 'all' AS which, sum(requests) AS n FROM traffic WHERE {_IN_WINDOW}
-UNION ALL SELECT 'orphans', sum(requests) FROM traffic
-WHERE {_IN_WINDOW} AND shape IN ({_SEEN} AND shape NOT IN (SELECT shape FROM shapes WHERE {_GRAPH}))
+UNION ALL SELECT 'orphans', sum(requests) FROM traffic WHERE {_IN_WINDOW} AND shape IN (
+  SELECT shape FROM ({_SEEN}) AS seen LEFT ANTI JOIN (SELECT shape FROM shapes WHERE {_GRAPH}) AS described USING shape
+)
 UNION ALL SELECT 'blind', sum(requests) FROM traffic
 WHERE {_IN_WINDOW} AND shape IN (SELECT shape FROM shapes WHERE {_GRAPH} AND empty(coverage) AND NOT invalid)
 """
@@ -220,18 +221,21 @@ _CONCERNED = f"""
 `apart`: only those of reporters that see so much, where they do not all see the same.
 """
 
-_LATEST = f"{_CONCERNED} ORDER BY max(last) DESC LIMIT {{limit:UInt32}}"
+CONCERNED = f"""
+SELECT lower(hex(shape)) AS id, count() OVER () AS n FROM ({_CONCERNED}) ORDER BY shape LIMIT {{limit:UInt32}}
+"""
+"""Ids are hashes, so the first are a fair sample; and neighbours in every table, so that few granules hold them."""
 
-CONCERNED = f"SELECT count() AS n FROM ({_CONCERNED})"
+_THESE = "shape IN (SELECT arrayJoin(arrayMap(id -> toFixedString(unhex(id), 16), {shapes:Array(String)})))"
 
-CONCERNED_SHAPES = f"""
+SHAPES_OF = f"""
 SELECT lower(hex(shape)) AS id, operation, name, type, document, coverage, entries FROM shapes
-WHERE {_GRAPH} AND NOT invalid AND shape IN ({_LATEST}) LIMIT 1 BY shape
+WHERE {_GRAPH} AND NOT invalid AND {_THESE} LIMIT 1 BY shape
 """
 
-CONCERNED_TRAFFIC = f"""
+TRAFFIC_OF = f"""
 SELECT lower(hex(shape)) AS id, client, client_version, sum(requests) AS n, max(time) AS last_seen FROM traffic
-WHERE {_IN_WINDOW} AND shape IN ({_LATEST}) GROUP BY shape, client, client_version HAVING n > 0
+WHERE {_IN_WINDOW} AND {_THESE} GROUP BY shape, client, client_version HAVING n > 0
 """
 
 MARKS = f"""

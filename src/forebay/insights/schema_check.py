@@ -72,7 +72,7 @@ class Judging:
         return len(self._judged) - before
 
     def open(self) -> list[Change]:
-        """The changes of which more traffic could still change the verdict: all but breaking ones that are used."""
+        """The changes of which more traffic could still change the verdict: all but those that are used."""
         changes = zip(self._compared.changes, self._hits, strict=True)
         return [change for change, affected in changes if not self._settled(change, affected)]
 
@@ -94,7 +94,7 @@ class Judging:
 
     def _settled(self, change: Change, affected: Affected) -> bool:
         counted, _ = self._allowances.passing(change, affected, self._about.requests)
-        return change.severity is Severity.BREAKING and any(effect.hit is Hit.YES for _, effect in counted)
+        return any(effect.hit is Hit.YES for _, effect in counted)
 
 
 def _checked(
