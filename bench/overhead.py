@@ -3,33 +3,29 @@
     python -m bench.overhead strawberry|ariadne PORT
 
 The same app three times in one process: under /with the integration as its page says, under /without none,
-and under /idle an extension that does nothing at the same hooks, which is the framework's part of it.
+and under /idle an extension that does nothing at one hook, which is the framework's part of it.
 
-`overhead/F_S`: the requests of one connection go to all in turn, and the server's thread takes the CPU time
-of each.  The value is the median difference of neighbours against the median without; granian's own threads
-are not in it, and the agent's are not.  `…_idle`: likewise for the extension that does nothing.
-
-`…_cpu`: two such processes driven in turn, one only with, the other only without, in many short rounds, and all
-of their CPU for a request: reports and the server's threads are in it, and so is all that differs between two
-processes or disturbs one of them.  `…_rate`: the same rounds by the clock.  `large` is a query with a variable
-whose answer has 73 fields, `small` one whose answer has one.
+`overhead/F_S`: eight connections keep the server busy with requests to one of the three for half a second,
+then to another, in random order, many times; CPU of the whole process for a request, with its reports and the
+server's own threads.  The value is the median of with against without, neighbours in time.  `…_idle`: likewise
+for the extension that does nothing.  `…_rate`: requests per second, likewise, by the clock.  `large` is a query
+with a variable whose answer has 73 fields, `small` one whose answer has one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
 import signal
 import statistics
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import strawberry
 from ariadne import QueryType, make_executable_schema
 from ariadne.asgi import GraphQL as AriadneApp
@@ -50,7 +46,7 @@ from .processes import cpu
 from .result import Result, at_most
 from .router import process
 
-TURNS, ROUNDS, SECONDS, CONNECTIONS = 3_000, 40, 0.4, 8
+ROUNDS, SECONDS, CONNECTIONS = 60, 0.5, 8
 LIMIT = 2
 PATHS = ("/with", "/without", "/idle")
 LARGE = """
@@ -133,25 +129,18 @@ class Query:
 def run() -> Iterator[Result]:
     for framework in ("strawberry", "ariadne"):
         for size, asked in ASKED.items():
-            name = f"overhead/{framework}_{size}"
-            with fake_collector() as collector, _server(framework, collector.url) as (_, port):
-                with_, without, idle = _in_turn(port, asked)
-            each = statistics.median(without)
-            more = [(one - other) / each * 100 for one, other in zip(with_, without, strict=True)]
-            quarters = statistics.quantiles(more)
-            against = (
-                f"{each * 1e6:,.0f} µs without; half of {len(more):,} pairs {quarters[0]:.1f} to {quarters[2]:.1f}"
-            )
-            yield at_most(LIMIT, name, quarters[1], "% more CPU of the thread", against)
-            hooks = statistics.median((one - other) / each * 100 for one, other in zip(idle, without, strict=True))
-            yield Result(f"{name}_idle", hooks, "% more CPU of the thread", "an extension that does nothing")
             with fake_collector() as collector:
-                rounds = _rounds(framework, collector.url, asked)
+                with _server(framework, collector.url) as (pid, port):
+                    rounds = _rounds(pid, port, asked)
                 assert collector.requests(), "the agent has reported nothing"
-            ratios = statistics.quantiles((one[0] / other[0] - 1) * 100 for one, other in rounds)
-            against = f"half of {len(rounds)} rounds {ratios[0]:.1f} to {ratios[2]:.1f}; others' work is in it"
-            yield Result(f"{name}_cpu", ratios[1], "% more CPU of the process", against)
-            rate = statistics.median((1 - one[1] / other[1]) * 100 for one, other in rounds)
+            name = f"overhead/{framework}_{size}"
+            each = statistics.median(without[0] for _, without, _ in rounds)
+            more = statistics.quantiles((with_[0] / without[0] - 1) * 100 for with_, without, _ in rounds)
+            against = f"{each * 1e6:,.0f} µs without; half of {ROUNDS} rounds {more[0]:.1f} to {more[2]:.1f}"
+            yield at_most(LIMIT, name, more[1], "% more CPU of the process", against)
+            hook = statistics.median((idle[0] / without[0] - 1) * 100 for _, without, idle in rounds)
+            yield Result(f"{name}_idle", hook, "% more CPU of the process", "an extension that does nothing")
+            rate = statistics.median((1 - with_[1] / without[1]) * 100 for with_, without, _ in rounds)
             yield Result(f"{name}_rate", rate, "% fewer requests per second", "others' work is in it")
 
 
@@ -159,29 +148,16 @@ Measured = tuple[float, float]
 """CPU seconds of a request, and requests per second."""
 
 
-def _in_turn(port: int, asked: dict[str, Any]) -> list[list[float]]:
-    """CPU seconds of each request by path, all paths in turn and in random order.
-
-    In a fixed order the garbage collector, whose work comes every so many objects, meets one of them more often.
-    """
+def _rounds(pid: int, port: int, asked: dict[str, Any]) -> list[list[Measured]]:
+    """In each round every path once, in random order."""
     chance = random.Random(1)
-    made = {path: _request(path, asked) for path in PATHS}
-    requests = [made[path] for _ in range(TURNS) for path in chance.sample(PATHS, len(PATHS))]
-    for turns in (TURNS // 5, TURNS):
-        drive(port, requests, 1, total=len(PATHS) * turns)
-        taken = httpx.get(f"http://127.0.0.1:{port}/taken").json()
-    return [taken[path] for path in PATHS]
-
-
-def _rounds(framework: str, url: str, asked: dict[str, Any]) -> list[tuple[Measured, Measured]]:
-    with _server(framework, url) as one, _server(framework, url) as other:
-        both = [(*each, [_request(path, asked)]) for each, path in zip((one, other), PATHS, strict=False)]
-        for _, port, requests in both:
-            drive(port, requests, CONNECTIONS, 1.0)
-        rounds = []
-        for number in range(ROUNDS):
-            measured = {each[0]: _round(*each) for each in (both if number % 2 else both[::-1])}
-            rounds.append((measured[one[0]], measured[other[0]]))
+    made = {path: [_request(path, asked)] for path in PATHS}
+    for requests in made.values():
+        drive(port, requests, CONNECTIONS, 1.0)
+    rounds = []
+    for _ in range(ROUNDS):
+        measured = {path: _round(pid, port, made[path]) for path in chance.sample(PATHS, len(PATHS))}
+        rounds.append([measured[path] for path in PATHS])
     return rounds
 
 
@@ -206,31 +182,19 @@ def _round(pid: int, port: int, requests: list[bytes]) -> Measured:
 
 
 class Apps:
-    """The app in its three forms, by path; /taken tells, once, what CPU each request took."""
+    """The app in its three forms, by path."""
 
     def __init__(self, framework: str) -> None:
         made = _strawberry() if framework == "strawberry" else _ariadne()
         self._apps = dict(zip(PATHS, made, strict=True))
-        self._taken: dict[str, list[float]] = {path: [] for path in PATHS}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        path = scope["path"]
-        if path not in self._apps:
-            body, self._taken = json.dumps(self._taken).encode(), {path: [] for path in PATHS}
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": body})
-            return
-        begun = time.thread_time()
-        await self._apps[path](scope, receive, send)
-        self._taken[path].append(time.thread_time() - begun)
+        await self._apps[scope["path"]](scope, receive, send)
 
 
 def _strawberry() -> Iterator[Any]:
     class Idle(SchemaExtension):
         def on_operation(self) -> Iterator[None]:
-            yield
-
-        def on_execute(self) -> Iterator[None]:
             yield
 
     for extensions in ([for_strawberry.Forebay()], [], [Idle]):
@@ -254,8 +218,10 @@ def _ariadne() -> Iterator[Any]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    app = Apps(sys.argv[1])
+    gc.freeze()  # what is collected in a round is then what the round has left, and not all that was imported
     server = Server(
-        Apps(sys.argv[1]),
+        app,
         port=int(sys.argv[2]),
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,

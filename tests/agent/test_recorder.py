@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable, Mapping
 from functools import cache
 from threading import Thread
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from graphql import build_schema
+from graphql import GraphQLError, build_schema
 
 from forebay.agent.extract import Extractor, Operation
 from forebay.agent.faults import Faults
@@ -236,6 +237,18 @@ def test_memory_is_bounded_by_giving_up_versions_then_clients_then_operations() 
     assert seen == sorted(seen, reverse=True)
 
 
+def test_an_error_is_held_no_longer_than_the_call() -> None:
+    class Failure(GraphQLError):
+        """One that can be referred to weakly."""
+
+    recorder, error = make(), Failure("no", path=["user"])
+    alive = weakref.ref(error)
+    record(recorder, errors=[error])
+    del error
+    assert alive() is None
+    assert recorder.counts().waiting == 1
+
+
 def test_what_coarseness_gave_up_is_counted_by_what_it_was() -> None:
     recorder = make(memory=10**9)
     for number in range(40):
@@ -245,8 +258,10 @@ def test_what_coarseness_gave_up_is_counted_by_what_it_was() -> None:
     assert recorder.counts().coarsened == {"client versions": 36}
     recorder._coarsen()
     record(recorder)
+    recorder.analyse()
     recorder._coarsen()
     record(recorder)
+    recorder.analyse()
     assert recorder.counts().coarsened == {"client versions": 38, "clients": 42, "operations": 42}
     assert recorder.counts().recorded == requests_of(recorder.take(100)) == 42
 

@@ -1,9 +1,9 @@
 """Requests become tallies.
 
-On the request's path a known operation costs a few dictionary lookups and additions.  What is
-new waits, with its variables, for the background thread to analyse it; when too much waits, a
-request counts at once under a shape that covers nothing.  Values of variables stay in this
-process's memory and leave it only with the queue.
+On the request's path a request without errors is noted, and every 32nd counts them all: of a known
+operation that is a few dictionary lookups and additions.  What is new waits, with its variables,
+for the background thread to analyse it; when too much waits, a request counts at once under a
+shape that covers nothing.  Values of variables stay in this process's memory, no longer than that.
 
 Memory is bounded: past the bound tallies become coarser in a fixed order (client versions,
 clients, operations).  Whatever happens here, the sum of requests stays exact.
@@ -11,6 +11,7 @@ clients, operations).  Whatever happens here, the sum of requests stays exact.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
 
 NO_PATHS: Final[Errors] = {}
+
+TOGETHER: Final = 32
+"""Requests counted at once.  One by one, each would find the processor's caches full of its host's work: 11 µs
+instead of 2 (measured in a server)."""
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
 LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
@@ -105,6 +110,7 @@ class Recorder:
         self._extractor, self._faults, self._wake, self._limits = extractor, faults, wake, limits
         self._operations: dict[tuple[str, str | None], Variants] = {}
         self._older = self._operations
+        self._recent: deque[tuple[Any, ...]] = deque()
         self._queue: deque[tuple[Request, int]] = deque()
         self._queued_bytes = 0
         self._tallies: Tallies = {}
@@ -140,6 +146,47 @@ class Recorder:
         nothing.  `now` is in seconds since the epoch, `seconds` None where a duration means nothing;
         `validated` and `executed` as in Reporter.record.
         """
+        request = (
+            source,
+            operation_name,
+            variables,
+            client,
+            client_version,
+            status,
+            errors,
+            seconds,
+            now,
+            validated,
+            executed,
+            executions,
+        )
+        if errors or executions is not None:  # exceptions hold frames, which must not live longer than without us
+            self._count(*request)
+            return
+        self._recent.append(request)
+        if len(self._recent) >= TOGETHER:
+            self._count_recent()
+
+    def _count_recent(self) -> None:
+        with contextlib.suppress(IndexError):  # another thread may take them as well
+            while True:
+                self._count(*self._recent.popleft())
+
+    def _count(
+        self,
+        source: str | None,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        client: str,
+        client_version: str,
+        status: int,
+        errors: bool | Errors | Sequence[Any] | None,
+        seconds: float | None,
+        now: float,
+        validated: bool,
+        executed: bool,
+        executions: Sample | None,
+    ) -> None:
         try:
             minute = int(now // 60)
             duration = None if seconds is None else bucket(seconds)
@@ -196,6 +243,7 @@ class Recorder:
 
     def analyse(self) -> None:
         """Count what waits, learning what is new; make the tallies coarser where they outgrew their bound."""
+        self._count_recent()
         with self._working:
             for _ in range(len(self._queue)):
                 request, weight = self._queue.popleft()
@@ -215,6 +263,7 @@ class Recorder:
 
     def take(self, limit: int) -> Taken:
         """Hand over at most `limit` tallies, the oldest first, and all losses."""
+        self._count_recent()
         with self._working, self._adding:
             lost, self._lost = dict(self._lost), Counter()
             if len(self._tallies) > limit:
@@ -231,6 +280,7 @@ class Recorder:
 
         Requests count meanwhile.  What is copied holds each at most once.
         """
+        self._count_recent()
         with self._working:
             start = 0
             while True:
@@ -262,8 +312,9 @@ class Recorder:
     def counts(self) -> Counts:
         """What was recorded so far, and what became of it; never waits for an analysis under way."""
         with self._adding:
-            waiting = sum(requests for requests, _, _ in self._tallies.values())
-            return Counts(self._recorded, waiting + len(self._queue), dict(self._ever_lost), dict(+self._coarsened))
+            recent = len(self._recent)
+            waiting = sum(requests for requests, _, _ in self._tallies.values()) + len(self._queue) + recent
+            return Counts(self._recorded + recent, waiting, dict(self._ever_lost), dict(+self._coarsened))
 
     def _add(
         self,

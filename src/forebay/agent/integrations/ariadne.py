@@ -28,7 +28,7 @@ from ..http_request import NOTHING_EXECUTED
 from ..outcomes import Sample
 from . import missing
 from .executions import counting
-from .reporters import Reporters
+from .reporters import Reporters, at_a_field
 
 try:
     from ariadne.types import Extension
@@ -96,8 +96,17 @@ class Forebay(Reporters):
                 self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
             nothing = NOTHING_EXECUTED if errors and self.hooked else None, None, None
             source, operation_name, variables = asked or nothing
-            outcome: dict[str, Any] = {"errors": errors, "seconds": seconds, "executed": executed, "executions": sample}
-            self.count(self._schema, source, operation_name, variables, context, **outcome)
+            self.count(
+                self._schema,
+                source,
+                operation_name,
+                variables,
+                context,
+                errors=errors,
+                seconds=seconds,
+                executed=executed,
+                executions=sample,
+            )
         except Exception as exc:
             self.faults.note("ariadne", exc)
 
@@ -119,7 +128,7 @@ class _Recording(Extension):
 
     def has_errors(self, errors: Any, context: Any) -> None:
         self._errors = errors
-        self._executed = any(getattr(error, "path", None) for error in errors)  # at a field, so it was reached
+        self._executed = at_a_field(errors)
 
     def request_finished(self, context: Any) -> None:
         _running.set(None)

@@ -107,3 +107,8 @@ class Reporters:
         except Exception as exc:
             self.faults.note("client", exc)
             return "", ""
+
+
+def at_a_field(errors: Sequence[Any]) -> bool:
+    """Did any of the errors arise at a field, so that execution had begun?"""
+    return any(getattr(error, "path", None) for error in errors)

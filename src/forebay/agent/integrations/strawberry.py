@@ -22,7 +22,7 @@ from graphql import specified_rules
 from ..outcomes import Sample
 from . import missing
 from .executions import counting
-from .reporters import Reporters
+from .reporters import Reporters, at_a_field
 
 try:
     from strawberry.extensions import SchemaExtension
@@ -42,8 +42,11 @@ class Forebay(Reporters):
     """
 
     def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
-        sample = self.sample()
-        return _Recording(self) if sample is None else _Sampling(self, sample)
+        if (sample := self.sample()) is not None:
+            return _Sampling(self, sample)
+        known = self._reporters
+        streams = not known or any(schema.subscription_type is not None for schema in list(known))
+        return _Streaming(self) if streams else _Recording(self)
 
     def record(
         self,
@@ -51,13 +54,11 @@ class Forebay(Reporters):
         status: int,
         errors: bool | list[Any] | None,
         seconds: float | None,
-        executed: bool = False,
-        admitted: bool = False,
         sample: Sample | None = None,
     ) -> None:
         """Count one request, unless it has no document (a probe of the address, say); never raises.
 
-        `admitted`: validation, by whichever rules, found no errors before it was executed.
+        `errors` is True where execution may have begun and did not come to its end.
         """
         try:
             source = _source(context)
@@ -74,8 +75,8 @@ class Forebay(Reporters):
                 status=status,
                 errors=errors,
                 seconds=seconds,
-                validated=admitted and _by_all_rules(context, source),
-                executed=executed,
+                validated=_validated(context, source),
+                executed=status == 200 and (errors is True or at_a_field(errors or ())),
                 executions=sample,
             )
         except Exception as exc:
@@ -83,9 +84,10 @@ class Forebay(Reporters):
 
 
 class _Recording(SchemaExtension):
+    """Each further hook costs a request as much as all that is done in it."""
+
     def __init__(self, forebay: Forebay, sample: Sample | None = None) -> None:
         self._forebay, self._recorded, self._sample = forebay, False, sample
-        self._executed = self._admitted = False
 
     def on_operation(self) -> Iterator[None]:
         began, status = perf_counter(), 200
@@ -100,20 +102,21 @@ class _Recording(SchemaExtension):
             if not self._recorded:
                 self._record(status, errors, perf_counter() - began)
 
+    def _record(self, status: int, errors: bool | list[Any] | None, seconds: float | None) -> None:
+        self._recorded = True
+        self._forebay.record(self.execution_context, status, errors, seconds, self._sample)
+
+
+class _Streaming(_Recording):
+    """Of a schema that has subscriptions, which count when they start."""
+
     def on_execute(self) -> Iterator[None]:
-        # None where nothing validated, a list of errors where something did; later those of the execution.
-        self._executed, self._admitted = True, self.execution_context.pre_execution_errors == []
         yield
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             self._record(200, False, None)
 
-    def _record(self, status: int, errors: bool | list[Any] | None, seconds: float | None) -> None:
-        self._recorded = True
-        outcome = status, errors, seconds, self._executed, self._admitted, self._sample
-        self._forebay.record(self.execution_context, *outcome)
 
-
-class _Sampling(_Recording):
+class _Sampling(_Streaming):
     """Of a request whose resolvers are counted; the others are not asked for each field."""
 
     def __init__(self, forebay: Forebay, sample: Sample) -> None:
@@ -129,8 +132,11 @@ def _errors_of(context: ExecutionContext) -> list[Any] | None:
     return context.pre_execution_errors or getattr(result, "errors", None)
 
 
-def _by_all_rules(context: ExecutionContext, source: str) -> bool:
-    """Was it this text that was validated, and by all rules of the specification?"""
+def _validated(context: ExecutionContext, source: str) -> bool:
+    """Was it this text that was validated, by all rules of the specification, and found valid?"""
+    # None where nothing validated, and other errors than none where the execution has some.
+    if context.pre_execution_errors != []:
+        return False
     location = context.graphql_document.loc if context.graphql_document else None
     if location is None or location.source.body != source:
         return False
