@@ -65,7 +65,7 @@ class Bounds:
     linger: float = 0.5  # between inserts while there is no backlog
     fastest: float = 0.25  # between inserts under backlog
     slowest: float = 20.0
-    longest_pause: float = 60.0
+    longest_pause: float = 15.0  # a store that comes back waits no longer for its loaders
     delay_parts: int = 1_000  # in one partition: from here on the server slows inserts down by itself
 
 
