@@ -66,9 +66,9 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
         case "interface_removed" | "union_member_removed":
             return _condition(change, judged)
         case "argument_type_changed" | "directive_argument_type_changed":
-            return _type_when_valid(schemas, change, evidence, in_variables=False)
+            return _type_when_valid(schemas, change, evidence, judged, in_variables=False)
         case "input_field_type_changed":
-            return _type_when_valid(schemas, change, evidence, in_variables=owner in judged.reach)
+            return _type_when_valid(schemas, change, evidence, judged, in_variables=owner in judged.reach)
         case "one_of_added":
             return _one_of_when_valid(schemas, change, evidence, judged)
         case "input_field_removed" | "input_field_added" | "input_field_default_changed" | "enum_value_removed":
@@ -197,13 +197,18 @@ def _type_changed(schemas: Schemas, change: Change, evidence: Evidence) -> Effec
     return max(_type_effect(change, evidence, required, refused), unsure, key=lambda effect: effect.hit)
 
 
-def _type_when_valid(schemas: Schemas, change: Change, evidence: Evidence, in_variables: bool) -> Effect | None:
-    """`in_variables`: the input object can be inside a variable, which no document shows."""
+def _type_when_valid(
+    schemas: Schemas, change: Change, evidence: Evidence, judged: Judged, in_variables: bool
+) -> Effect | None:
+    """`in_variables`: the input object can be inside a variable, which no document shows.  A list of the document
+    can hold a null all the same: `[$x]`, from a variable whose default null overrides."""
     old, new = (place_of(schema, change.coordinate) for schema in schemas)
     refused = value_refused(old.type, new.type)
     states = _refused_states(new)
     if not in_variables:
-        refused = min(named_refused(get_named_type(old.type), get_named_type(new.type)), Hit.MAYBE)
+        if not judged.in_lists:
+            refused = named_refused(get_named_type(old.type), get_named_type(new.type))
+        refused = min(refused, Hit.MAYBE)
         if "(" not in change.coordinate:
             states &= State.NULL  # an argument can be absent, as where its interface has a default
     if not refused and not states:
