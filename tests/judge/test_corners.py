@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from forebay.agent.extract import Extractor
+from forebay.agent.variants import unite
 from forebay.core.shape import FULL_COVERAGE, Coverage
 from forebay.insights.answers import Verdict
 from forebay.insights.published import build
@@ -127,3 +128,30 @@ def test_a_document_too_large_to_be_walked_is_unknown(monkeypatch: pytest.Monkey
     shape = Extractor(old).operation("{ n { a } x { ... on X { a } } }").shape({})
     [change] = answer(old, new, shape).changes
     assert change.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("type_", "sent", "without"),
+    [
+        ("enum S { A B }", "B", "enum S { A }"),
+        ("input S { a: Int b: Int }", {"b": 1}, "input S { a: Int }"),
+        ("input S { a: Int b: Int }", {"b": 1}, "input S { a: Int b: Int c: Int! }"),
+    ],
+)
+@pytest.mark.parametrize("place", ["S", "[S!]"])
+def test_what_was_sent_while_a_type_was_a_scalar_is_unknown(type_: str, sent: Any, without: str, place: str) -> None:
+    """The type has kept its name, and no entry says what it held."""
+    sdl = f"input F {{ s: {place} }} type Query {{ q(s: {place}, f: F): Int }} "
+    ran, old, new = (build(sdl + each, "schema") for each in ("scalar S", type_, without))
+    for text, values in (
+        (f"query ($s: {place}) {{ q(s: $s) }}", {"s": sent}),
+        ("query ($f: F) { q(f: $f) }", {"f": {"s": sent}}),
+    ):
+        request = Request(text, values)
+        shape = Extractor(ran).operation(text).shape(values)
+        assert broken(executed(old, request), new, request)
+        assert answer(old, new, shape).exit_code == 3
+        assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.STATES})).exit_code == 3
+        assert answer(old, new, unite(Extractor(ran).operation(text).shape({}), shape)).exit_code == 3
+        nothing = Extractor(old).operation(text).shape({"s": [], "f": {"s": []}})
+        assert answer(old, new, nothing).exit_code == 0

@@ -43,7 +43,7 @@ from graphql import (
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import unique_entries
 from .document import META, Concrete, Fragments, possible
-from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, type_entries
+from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, provided, type_entries
 
 MAX_SELECTIONS: Final = 10_000
 """Selections looked at in one operation, a fragment once per set of types that it stands on."""
@@ -202,7 +202,7 @@ class Uses:
         """
         type_ = get_named_type(place.type)
         if node is not None:
-            self.entries += type_entries(type_.name)
+            self.entries += provided(type_)
         if not isinstance(node, VariableNode):
             self.entries.append(Entry(kind, coordinate, type_.name, State(_state_of(node))))
             if node is not None and validated:
