@@ -155,3 +155,15 @@ def test_what_was_sent_while_a_type_was_a_scalar_is_unknown(type_: str, sent: An
         assert answer(old, new, unite(Extractor(ran).operation(text).shape({}), shape)).exit_code == 3
         nothing = Extractor(old).operation(text).shape({"s": [], "f": {"s": []}})
         assert answer(old, new, nothing).exit_code == 0
+
+
+def test_fields_that_merge_far_below_an_abstract_type_are_unknown_without_a_document() -> None:
+    sdl = "union U = X | Y type X { f: P } type Y { g: R } type P { a: Int } type R { a: Int } type Query { u: U }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("P { a: Int", "P { a: Int!"), "new schema")
+    request = Request("{ u { ... on X { k: f { a } } ... on Y { k: g { a } } } }", {})
+    shape = Extractor(old).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    alone = Extractor(old).operation("{ u { __typename } }").shape({})
+    assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0

@@ -8,9 +8,10 @@ read, and everything where there is no document.  What neither can tell is a MAY
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, GraphQLUnionType
+from graphql import GraphQLSchema, get_named_type, is_abstract_type
 
 from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
@@ -131,10 +132,18 @@ def _owner(change: Change) -> str:
 
 def may_keep_from_merging(old: GraphQLSchema, change: Change) -> bool:
     """Can a change of this field's type make "Fields In Set Can Merge" fail, beside a sibling type's field?"""
-    if change.kind != "field_type_changed":
-        return False
-    type_ = old.type_map[change.coordinate.partition(".")[0]]
-    if isinstance(type_, GraphQLInterfaceType):
-        return True
-    abstract = (each for each in old.type_map.values() if isinstance(each, GraphQLInterfaceType | GraphQLUnionType))
-    return isinstance(type_, GraphQLObjectType) and any(old.is_sub_type(each, type_) for each in abstract)
+    return change.kind == "field_type_changed" and _owner(change) in _merging(old)
+
+
+@lru_cache(maxsize=16)
+def _merging(schema: GraphQLSchema) -> frozenset[str]:
+    """The types of which fields of two may have to merge: abstract ones, their object types, and all below."""
+    found: set[str] = set()
+    pending: list[Any] = [each for each in schema.type_map.values() if is_abstract_type(each)]
+    while pending:
+        type_ = pending.pop()
+        if type_.name not in found:
+            found.add(type_.name)
+            pending += schema.get_possible_types(type_) if is_abstract_type(type_) else ()
+            pending += [get_named_type(field.type) for field in getattr(type_, "fields", {}).values()]
+    return frozenset(found)
