@@ -167,3 +167,16 @@ def test_fields_that_merge_far_below_an_abstract_type_are_unknown_without_a_docu
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
     alone = Extractor(old).operation("{ u { __typename } }").shape({})
     assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0
+
+
+@pytest.mark.parametrize("hidden", [{Coverage.INPUTS}, {Coverage.INPUTS, Coverage.ENUM_VALUES, Coverage.STATES}])
+def test_what_a_reporter_cannot_see_stays_unknown_where_something_else_broke_the_document(
+    hidden: set[Coverage],
+) -> None:
+    sdl = "input F { a: Int b: Int } type Query { q(f: F): Int gone: Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace(" b: Int", "").replace(" gone: Int", ""), "new schema")
+    shape = Extractor(old).operation("query ($f: F) { q(f: $f) gone }").shape({"f": {"b": 1}})
+    verdicts = {
+        change.coordinate: change.verdict for change in answer(old, new, as_seen(shape, FULL_COVERAGE - hidden)).changes
+    }
+    assert verdicts == {"Query.gone": Verdict.USED, "F.b": Verdict.UNKNOWN}

@@ -22,6 +22,7 @@ from .rules import NO, Effect, by_entries, when_valid
 from .touches import Comparison, needs
 from .type_changes import Hit
 
+UNSEEN = Effect(Hit.MAYBE, "the reporter does not show what is needed to tell")
 TOO_MANY = f"more than {MOST_DOCUMENTS:,} documents are concerned: the rest was judged by its entries alone"
 
 
@@ -71,12 +72,16 @@ class Judge:
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
         """The document broke: the breaking changes that its entries touch did it."""
-        effects = {}
+        effects, explained = {}, False
         for number, change in enumerate(self._changes):
-            effect = by_entries(self._schemas, change, evidence) or NO
-            if effect.hit and change.severity is not Severity.SAFE:
-                effects[number] = Effect(Hit.YES, error) if change.severity is Severity.BREAKING else effect
-        explained = any(self._changes[number].severity is Severity.BREAKING for number in effects)
+            if change.severity is Severity.SAFE or (effect := by_entries(self._schemas, change, evidence)) is None:
+                continue
+            if effect.hit and change.severity is Severity.BREAKING:
+                effect, explained = Effect(Hit.YES, error), True
+            elif not effect.hit and not self._visible(change, evidence, evidence.shape.coverage):
+                effect = UNSEEN
+            if effect.hit:
+                effects[number] = effect
         effects |= self._of_moved(self._moved.types(evidence), effects)
         return Impact(effects, "" if explained else error)
 
@@ -87,15 +92,17 @@ class Judge:
             effect = by_entries(self._schemas, change, evidence)
         else:
             effect = when_valid(self._schemas, change, evidence, judged)
-        if effect is not None and not effect.hit and not self._visible(change, evidence, judged):
+        seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
+        if effect is not None and not effect.hit and not self._visible(change, evidence, seen, judged):
             unread = judged is None and evidence.covers(Coverage.DOCUMENT) and self._documents.full
-            return Effect(Hit.MAYBE, TOO_MANY if unread else "the reporter does not show what is needed to tell")
+            return Effect(Hit.MAYBE, TOO_MANY) if unread else UNSEEN
         return effect or NO
 
-    def _visible(self, change: Change, evidence: Evidence, judged: Judged | None) -> bool:
-        """Would the entries show it if the change mattered to this shape?"""
+    def _visible(
+        self, change: Change, evidence: Evidence, seen: frozenset[Coverage], judged: Judged | None = None
+    ) -> bool:
+        """Would entries of this coverage show it if the change mattered to this shape?"""
         needed = needs(change)
-        seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
         if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
