@@ -6,6 +6,7 @@ Each is executed as well, so that none of them can be wrong about what breaks.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from forebay.agent.extract import Extractor
 from forebay.agent.variants import unite
+from forebay.core.coordinate import Kind
 from forebay.core.shape import FULL_COVERAGE, Coverage
 from forebay.insights.answers import Verdict
 from forebay.insights.published import build
@@ -180,3 +182,27 @@ def test_what_a_reporter_cannot_see_stays_unknown_where_something_else_broke_the
         change.coordinate: change.verdict for change in answer(old, new, as_seen(shape, FULL_COVERAGE - hidden)).changes
     }
     assert verdicts == {"Query.gone": Verdict.USED, "F.b": Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("change", "sent"),
+    [(("scalar S", "enum S { A }"), "x"), (("scalar S", "input S { a: Int }"), "x"), (("scalar S", "scalar T"), "x")],
+    ids=["enum", "input", "removed"],
+)
+def test_a_type_that_only_arguments_take_is_unknown_to_a_reporter_of_fields(change: tuple[str, str], sent: str) -> None:
+    sdl = "scalar S input F { s: S } type Query { q(f: F): Int n: Int }"
+    text = sdl.replace(*change).replace("s: S", "s: T" if "T" in change[1] else "s: S")
+    old, new = build(sdl, "old schema"), build(text, "new schema")
+    request = Request("query ($s: S) { q(f: {s: $s}) }", {"s": sent})
+    assert broken(executed(old, request), new, request)
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    for coverage in ({Coverage.FIELDS}, {Coverage.FIELDS, Coverage.DOCUMENT}, {Coverage.FIELDS, Coverage.ARGUMENTS}):
+        seen = as_seen(shape, frozenset(coverage))
+        seen = replace(seen, entries=tuple(entry for entry in seen.entries if entry.kind is not Kind.TYPE))
+        assert all(
+            change.verdict is not Verdict.UNUSED
+            for change in answer(old, new, seen).changes
+            if change.severity == "breaking"
+        ), coverage
+    other = as_seen(Extractor(old).operation("{ n }").shape({}), frozenset({Coverage.FIELDS}))
+    assert answer(old, new, other).exit_code == 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from graphql import GraphQLSchema, get_named_type, is_abstract_type
+from graphql import GraphQLSchema, get_named_type, is_abstract_type, is_input_type
 
 from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
@@ -103,6 +103,10 @@ class Judge:
     ) -> bool:
         """Would entries of this coverage show it if the change mattered to this shape?"""
         needed = needs(change)
+        if change.kind in ("type_removed", "type_kind_changed") and is_input_type(
+            self._schemas.old.type_map[_owner(change)]
+        ):
+            needed |= {Coverage.ARGUMENTS, Coverage.INPUTS}
         if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
