@@ -206,3 +206,22 @@ def test_a_type_that_only_arguments_take_is_unknown_to_a_reporter_of_fields(chan
         ), coverage
     other = as_seen(Extractor(old).operation("{ n }").shape({}), frozenset({Coverage.FIELDS}))
     assert answer(old, new, other).exit_code == 0
+
+
+@pytest.mark.parametrize("ran", ["type Y { f(x: Int! = 1): Int }", ""])
+def test_a_type_that_can_stand_there_only_since_it_ran_is_unknown(ran: str) -> None:
+    """Its interface keeps the default that the type loses; the entries name the interface alone, or the other types."""
+    sdl = "interface N { f(x: Int! = 1): Int } type Y implements N { f(x: Int! = 1): Int } type Query { n: N y: Y }"
+    before = "interface N { f(x: Int! = 1): Int } type X implements N { f(x: Int! = 1): Int } type Query { n: N }"
+    ran_on = build(before + ran, "old schema")
+    old, new = (
+        build(sdl, "old schema"),
+        build(sdl.replace("Y implements N { f(x: Int! = 1)", "Y implements N { f(x: Int!)"), "new schema"),
+    )
+    request = Request("{ n { f } }", {})
+    assert broken(executed(old, request), new, request)
+    shape = Extractor(ran_on).operation(request.source).shape({})
+    assert answer(old, new, shape).exit_code == 3
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    given = Extractor(ran_on).operation("{ n { f(x: 1) } }").shape({})
+    assert answer(old, new, given).exit_code == 0

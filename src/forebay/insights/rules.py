@@ -18,7 +18,7 @@ from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
-from .type_changes import Hit, named_refused, output_fits, root_name, value_refused
+from .type_changes import Hit, named_refused, of_interfaces, output_fits, root_name, value_refused
 
 
 class Effect(NamedTuple):
@@ -182,6 +182,11 @@ def _added(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 def _default(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     required = change.severity is Severity.BREAKING
     states = State.ABSENT | State.NULLABLE_VARIABLE if required else State.ABSENT
+    if required and not evidence.occurred(change.coordinate):
+        field, _, argument = change.coordinate.partition("(")
+        above = (f"{each}({argument}" for each in of_interfaces(schemas.old, field) if each in evidence.fields)
+        if any(evidence.place(each, states) for each in above):
+            return Effect(Hit.MAYBE, f"whether {field} can be meant since it ran is not known")
     return _stated(evidence.place(change.coordinate, states))
 
 

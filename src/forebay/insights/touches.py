@@ -21,7 +21,7 @@ from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
-from .type_changes import all_reachable
+from .type_changes import all_reachable, of_interfaces
 
 HARMLESS = frozenset(
     (
@@ -129,6 +129,8 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
         return EVERYTHING
     if owner.startswith("@"):  # only Forebay's own agents tell of directives, and of conditions on types
         return Touch(frozenset({owner})) if whole else EVERYTHING
+    if change.kind == "argument_default_changed":
+        return Touch(frozenset({owner, *of_interfaces(schemas.old, owner)}))
     if is_argument or change.kind.startswith("field_"):
         return Touch(frozenset({change.coordinate if whole and change.kind == "argument_removed" else owner}))
     given = places_of(schemas.old, type_)

@@ -111,6 +111,13 @@ def field_at(schema: GraphQLSchema, coordinate: str) -> Any:
     return getattr(schema.type_map.get(type_), "fields", {}).get(name)
 
 
+def of_interfaces(schema: GraphQLSchema, coordinate: str) -> list[str]:
+    """The same field on the interfaces of its type: selected there, it is this one too."""
+    type_, _, name = coordinate.partition(".")
+    above = getattr(schema.type_map.get(type_), "interfaces", ())
+    return [f"{each.name}.{name}" for each in above if name in each.fields]
+
+
 def root_name(schema: GraphQLSchema, kind: str) -> str:
     """The name of the root type for queries, mutations or subscriptions; empty if there is none."""
     return getattr(getattr(schema, f"{kind}_type", None), "name", "")
