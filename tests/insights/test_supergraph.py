@@ -75,6 +75,26 @@ def test_a_field_that_becomes_inaccessible_is_gone() -> None:
     assert (change.kind, change.coordinate) == ("field_removed", "User.role")
 
 
+@pytest.mark.parametrize("renamed", ['as: "private"', 'import: [{name: "@inaccessible", as: "@private"}]'])
+def test_what_a_link_calls_otherwise_is_as_inaccessible(renamed: str) -> None:
+    text = SUPERGRAPH.replace("@inaccessible", "@private").replace("for: SECURITY)", f"for: SECURITY, {renamed})")
+    assert coordinates(build(text, "schema")) == coordinates(build(SUPERGRAPH, "schema"))
+    assert changes(build(SUPERGRAPH, "schema"), build(text, "schema")) == []
+
+
+def test_an_inaccessible_type_is_no_member_and_no_interface() -> None:
+    more = """
+    extend type Query { found: Found @join__field(graph: SHOP) }
+    union Found = User | Secret
+    interface Kept @inaccessible { id: ID! }
+    type Secret implements Kept @inaccessible { id: ID! }
+    extend type Secret { more: Int }
+    extend type User implements Kept
+    """
+    schema = build(SUPERGRAPH + more, "schema")
+    assert coordinates(schema) == coordinates(build(SUPERGRAPH, "schema")) | {"Query.found", "Found"}
+
+
 def test_a_published_supergraph_is_shown_and_checked_as_clients_see_it(world: World) -> None:
     world.publish(SUPERGRAPH)
     world.start()
