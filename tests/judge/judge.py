@@ -137,11 +137,9 @@ def answer(old: GraphQLSchema, new: GraphQLSchema, *shapes: Shape) -> Check:
 def as_seen(shape: Shape, coverage: frozenset[Coverage]) -> Shape:
     """What a reporter with this coverage would have told."""
     entries = tuple(entry for entry in shape.entries if SEEN_BY[entry.kind] in coverage)
-    if not coverage >= {Coverage.ARGUMENTS, Coverage.INPUTS}:  # nor the types of what it does not see
-        named = {entry.named_type for entry in entries} | {
-            entry.coordinate.partition(".")[0] for entry in entries if entry.kind is not Kind.TYPE
-        }
-        entries = tuple(entry for entry in entries if entry.kind is not Kind.TYPE or entry.coordinate in named)
+    seen = {entry.named_type for entry in entries}
+    hidden = {entry.named_type for entry in shape.entries} - seen  # types that nothing but what it does not see names
+    entries = tuple(entry for entry in entries if entry.kind is not Kind.TYPE or entry.coordinate not in hidden)
     document = shape.document if Coverage.DOCUMENT in coverage else ""
     return replace(shape, entries=entries, document=document, coverage=coverage)
 
