@@ -225,3 +225,18 @@ def test_a_type_that_can_stand_there_only_since_it_ran_is_unknown(ran: str) -> N
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
     given = Extractor(ran_on).operation("{ n { f(x: 1) } }").shape({})
     assert answer(old, new, given).exit_code == 0
+
+
+def test_a_type_that_came_to_two_abstract_ones_since_it_ran_may_be_met_where_both_are_conditions() -> None:
+    """Of the document that would tell, nothing is known."""
+    sdl = "interface N { a: Int } type X implements N { a: Int } type Y implements N { a: Int } union U = X | Y "
+    sdl += "type Query { u: U n: N }"
+    ran = build(sdl.replace("= X | Y", "= X").replace("Y implements N", "Y"), "old schema")
+    old, new = build(sdl, "old schema"), build(sdl.replace("Y implements N", "Y"), "new schema")
+    request = Request("{ u { ... on N { a } } }", {})
+    shape = Extractor(ran).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    alone = Extractor(ran).operation("{ n { a } }").shape({})
+    assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0

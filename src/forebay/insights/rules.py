@@ -115,13 +115,14 @@ def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 
 def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    """An object type left an abstract one: who uses both, or a third type that overlaps with the abstract one
-    through the object alone, so that one can no longer be a condition inside the other."""
+    """An object type left an abstract one: who uses both, or a third type that the object belongs to as well: one may
+    have been a condition inside the other, and the object can stand there perhaps only since it ran."""
     abstract, member = _pair(change)
     if evidence.types >= {abstract, member}:
         return YES
-    if abstract in evidence.types and any(_parted(schemas, abstract, name) for name in evidence.types):
-        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may have met in {member} alone")
+    others = evidence.types - {abstract}
+    if abstract in evidence.types and any(member in possible(schemas.old, name) for name in others):
+        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may meet in {member}")
     return NO
 
 
@@ -129,12 +130,6 @@ def _pair(change: Change) -> tuple[str, str]:
     """The abstract type that lost an object type, and that."""
     pair = (change.coordinate, change.detail)
     return pair if change.kind == "union_member_removed" else (pair[1], pair[0])
-
-
-def _parted(schemas: Schemas, one: str, other: str) -> bool:
-    """Could an object be of both types, and can none any more?"""
-    before, after = (possible(schema, one) & possible(schema, other) for schema in schemas)
-    return bool(before) and not after
 
 
 def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
