@@ -240,3 +240,15 @@ def test_a_type_that_came_to_two_abstract_ones_since_it_ran_may_be_met_where_bot
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
     alone = Extractor(ran).operation("{ n { a } }").shape({})
     assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0
+
+
+@pytest.mark.parametrize("change", [("type X implements N & M { a: Int } ", ""), ("type X ", "interface X ")])
+def test_a_type_in_which_two_conditions_met_unnamed_is_unknown_without_a_document(change: tuple[str, str]) -> None:
+    sdl = "interface N { a: Int } interface M { a: Int } type Query { n: N } "
+    sdl += "type X implements N & M { a: Int } type Y implements N { a: Int } "
+    old, new = build(sdl, "old schema"), build(sdl.replace(*change), "new schema")
+    request = Request("{ n { ... on M { __typename } } }", {})
+    shape = Extractor(old).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3

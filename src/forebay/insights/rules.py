@@ -111,7 +111,18 @@ def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 
 def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    return _yes(change.coordinate in evidence.types)
+    if change.coordinate in evidence.types:
+        return YES
+    return _met(change.coordinate) if len(_around(schemas, change.coordinate, evidence)) > 1 else NO
+
+
+def _around(schemas: Schemas, member: str, evidence: Evidence) -> list[str]:
+    """The used types that an object type belongs to."""
+    return [name for name in evidence.types if name != member and member in possible(schemas.old, name)]
+
+
+def _met(member: str) -> Effect:
+    return Effect(Hit.MAYBE, f"its document is not known, in which conditions may meet in {member}")
 
 
 def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
@@ -120,10 +131,8 @@ def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     abstract, member = _pair(change)
     if evidence.types >= {abstract, member}:
         return YES
-    others = evidence.types - {abstract}
-    if abstract in evidence.types and any(member in possible(schemas.old, name) for name in others):
-        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may meet in {member}")
-    return NO
+    around = _around(schemas, member, evidence)
+    return _met(member) if abstract in around and len(around) > 1 else NO
 
 
 def _pair(change: Change) -> tuple[str, str]:
