@@ -18,7 +18,7 @@ from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
-from .type_changes import Hit, named_refused, of_interfaces, output_fits, root_name, value_refused
+from .type_changes import VALIDATES_ONE_OF, Hit, named_refused, of_interfaces, output_fits, root_name, value_refused
 
 
 class Effect(NamedTuple):
@@ -256,6 +256,8 @@ def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 def _one_of_when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
     """In a literal, which holds one field, a variable decides whether that is null; no document shows it."""
+    if not VALIDATES_ONE_OF:
+        return by_entries(schemas, change, evidence)
     name, states = change.coordinate, State.NULL | State.NULLABLE_VARIABLE
     places = (f"{name}.{each}" for each in type_of(schemas.old, name).fields)
     if name in judged.reach or any(evidence.place(place, states) for place in places):

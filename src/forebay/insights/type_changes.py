@@ -17,6 +17,7 @@ from graphql import (
     GraphQLSchema,
     get_named_type,
     is_leaf_type,
+    specified_directives,
 )
 
 # What JSON each built-in scalar takes (specification, "Input Coercion"); a long has more than 32 bits.
@@ -103,6 +104,16 @@ def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
     if isinstance(old, GraphQLEnumType) and new.name in _TAKES:
         return Hit.YES
     return Hit.MAYBE
+
+
+VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_directives)
+"""graphql-core 3.2.6 takes the directive for one of the schema's own."""
+
+
+def is_one_of(type_: GraphQLInputObjectType) -> bool:
+    """By its directive, whatever this graphql-core makes of it."""
+    nodes = (type_.ast_node, *(type_.extension_ast_nodes or ()))
+    return any(each.name.value == "oneOf" for node in nodes if node for each in node.directives or ())
 
 
 def field_at(schema: GraphQLSchema, coordinate: str) -> Any:
