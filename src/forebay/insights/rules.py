@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
+from graphql import GraphQLNonNull, GraphQLSchema, get_named_type, is_composite_type
 
 from ..core.coordinate import State
 from ..core.shape import Coverage, OperationType
@@ -54,7 +54,7 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
     match change.kind:
         case "type_kind_changed":
             involved = owner in evidence.types or owner in judged.reach
-            return Effect(Hit.MAYBE, f"what was sent or returned as {owner} is not known") if involved else NO
+            return _of_another_kind(schemas, owner, evidence, judged) if involved else NO
         case "field_type_changed":
             name = change.coordinate.partition(".")[2]
             old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
@@ -155,6 +155,32 @@ def _condition(change: Change, judged: Judged) -> Effect | None:
     if (abstract, member) in judged.answers.lost:
         return Effect(Hit.YES, f"what it selects on {abstract} is no longer answered for {member}")
     return None
+
+
+def _of_another_kind(schemas: Schemas, name: str, evidence: Evidence, judged: Judged) -> Effect | None:
+    """An object type, interface or union that became another of these is as good as before, where what the document
+    selects of it takes and answers the same on every type that can stand there now."""
+    old, new = (type_of(schema, name) for schema in schemas)
+    if not (is_composite_type(old) and is_composite_type(new)):
+        return Effect(Hit.MAYBE, f"what was sent or returned as {name} is not known")
+    if judged.answers is None:
+        return TOO_LARGE
+    if any(condition == name for condition, _ in judged.answers.lost):
+        return Effect(Hit.YES, f"what it selects on {name} is no longer answered")
+    selected = {each: item for each, item in getattr(old, "fields", {}).items() if f"{name}.{each}" in evidence.fields}
+    owners = [type_of(schemas.new, each) for each in {name, *possible(schemas.new, name)}]
+    same = all(
+        output_fits(item.type, now.type) and _taken(item) == _taken(now)
+        for each, item in selected.items()
+        for now in (getattr(owner, "fields", {}).get(each) for owner in owners)
+        if now
+    )
+    return None if same and not judged.answers.reshaped else Effect(Hit.MAYBE, f"{name} takes or answers other things")
+
+
+def _taken(field: Any) -> dict[str, tuple[str, str | None]]:
+    """The arguments of a field: their types and defaults."""
+    return {name: (str(place.type), default(place)) for name, place in field.args.items()}
 
 
 def _reshaped(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
