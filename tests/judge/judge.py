@@ -157,7 +157,8 @@ def _one_schema(seed: int, findings: Findings) -> None:
     rng = Random(seed)
     model, ran = valid(rng)
     if rng.random() < 0.3:
-        model = mutated(model, rng.randrange(2**32))
+        for _ in range(rng.randint(1, 3)):
+            model = mutated(model, rng.randrange(2**32))
     try:
         old = build(model.sdl(), "old schema")
     except BadSchema:
