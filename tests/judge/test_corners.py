@@ -252,3 +252,12 @@ def test_a_type_in_which_two_conditions_met_unnamed_is_unknown_without_a_documen
     assert broken(executed(old, request), new, request)
     assert answer(old, new, shape).exit_code == 1
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+
+
+def test_a_list_that_became_a_custom_scalar_may_be_taken_by_it() -> None:
+    sdl = "scalar S input F { x: [Int] } type Query { q(f: F): Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("[Int]", "S"), "new schema")
+    request = Request("query ($f: F) { q(f: $f) }", {"f": {"x": [1]}})
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    assert not broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 3
