@@ -18,7 +18,16 @@ from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
-from .type_changes import VALIDATES_ONE_OF, Hit, named_refused, of_interfaces, output_fits, root_name, value_refused
+from .type_changes import (
+    VALIDATES_ONE_OF,
+    Hit,
+    around,
+    named_refused,
+    of_interfaces,
+    output_fits,
+    root_name,
+    value_refused,
+)
 
 
 class Effect(NamedTuple):
@@ -113,12 +122,7 @@ def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     if change.coordinate in evidence.types:
         return YES
-    return _met(change.coordinate) if len(_around(schemas, change.coordinate, evidence)) > 1 else NO
-
-
-def _around(schemas: Schemas, member: str, evidence: Evidence) -> list[str]:
-    """The used types that an object type belongs to."""
-    return [name for name in evidence.types if name != member and member in possible(schemas.old, name)]
+    return _met(change.coordinate) if len(around(schemas.old, change.coordinate) & evidence.types) > 1 else NO
 
 
 def _met(member: str) -> Effect:
@@ -131,8 +135,8 @@ def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     abstract, member = _pair(change)
     if evidence.types >= {abstract, member}:
         return YES
-    around = _around(schemas, member, evidence)
-    return _met(member) if abstract in around and len(around) > 1 else NO
+    met = around(schemas.old, member) & evidence.types
+    return _met(member) if abstract in met and len(met) > 1 else NO
 
 
 def _pair(change: Change) -> tuple[str, str]:

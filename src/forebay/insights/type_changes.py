@@ -16,7 +16,9 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     get_named_type,
+    is_abstract_type,
     is_leaf_type,
+    is_object_type,
     specified_directives,
 )
 
@@ -131,6 +133,17 @@ def of_interfaces(schema: GraphQLSchema, coordinate: str) -> list[str]:
     type_, _, name = coordinate.partition(".")
     above = getattr(schema.type_map.get(type_), "interfaces", ())
     return [f"{each.name}.{name}" for each in above if name in each.fields]
+
+
+@lru_cache(maxsize=4096)
+def around(schema: GraphQLSchema, name: str) -> frozenset[str]:
+    """The abstract types that an object type belongs to: two of them may meet in it alone."""
+    type_: Any = schema.type_map.get(name)
+    if not is_object_type(type_):
+        return frozenset()
+    return frozenset(
+        each.name for each in schema.type_map.values() if is_abstract_type(each) and schema.is_sub_type(each, type_)
+    )
 
 
 def root_name(schema: GraphQLSchema, kind: str) -> str:
