@@ -95,6 +95,14 @@ def test_an_inaccessible_type_is_no_member_and_no_interface() -> None:
     assert coordinates(schema) == coordinates(build(SUPERGRAPH, "schema")) | {"Query.found", "Found"}
 
 
+def test_a_subgraph_need_not_define_what_it_imports() -> None:
+    link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.7", import: ["@key"])'
+    keyed = 'type Query { me: User } type User @key(fields: "id") { id: ID! }'
+    assert coordinates(build(f"{link} {keyed}", "schema")) == {"Query", "Query.me", "User", "User.id"}
+    with pytest.raises(BadSchema, match="@key"):
+        build(keyed, "schema")
+
+
 def test_a_published_supergraph_is_shown_and_checked_as_clients_see_it(world: World) -> None:
     world.publish(SUPERGRAPH)
     world.start()

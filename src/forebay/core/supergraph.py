@@ -43,6 +43,11 @@ def is_supergraph(document: DocumentNode) -> bool:
     return bool(_links(document, "join"))
 
 
+def links(document: DocumentNode) -> bool:
+    """Does it import directives from other specifications?  Those it need not define."""
+    return bool(_links(document))
+
+
 def api_schema(document: DocumentNode) -> DocumentNode:
     """What of a supergraph clients see; any other document as it is."""
     return visit(document, _ForClients(document)) if is_supergraph(document) else document
@@ -92,11 +97,11 @@ class _ForClients(Visitor):
         return any(each.name.value in self._inaccessible for each in getattr(node, "directives", None) or ())
 
 
-def _links(document: DocumentNode, specification: str) -> list[Any]:
-    """The directives by which the schema says that it follows one of federation's specifications."""
+def _links(document: DocumentNode, specification: str = "") -> list[Any]:
+    """The directives by which the schema says that it follows others, or one of federation's specifications."""
     nodes = (node for node in document.definitions if isinstance(node, SchemaDefinitionNode | SchemaExtensionNode))
     directives = (each for node in nodes for each in node.directives or () if each.name.value in ("link", "core"))
-    return [each for each in directives if f"specs.apollo.dev/{specification}/" in print_ast(each)]
+    return [each for each in directives if not specification or f"specs.apollo.dev/{specification}/" in print_ast(each)]
 
 
 def _inaccessible(document: DocumentNode) -> set[str]:
