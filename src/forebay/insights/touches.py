@@ -21,6 +21,7 @@ from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
+from .subgraph import served
 from .type_changes import all_reachable, around, of_interfaces
 
 HARMLESS = frozenset(
@@ -96,6 +97,7 @@ class Comparison:
     """Two schemas, every change between them, and what the changes touch."""
 
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
+        old, new = served(old), served(new)
         self.schemas = Schemas(old, new)
         self.changes = changes(old, new)
         self.moved = Moved(old)
