@@ -192,27 +192,30 @@ def _one(
     request, before, shape = worked.request, worked.before, worked.shape
     findings.triples += 1
     why = broken(before, new, request)
-    full = answer(old, new, shape)
-    said = accused(full)
     if not why:
-        if said:
+        full = answer(old, new, shape)
+        if accused(full):
             findings.alarm(full, triple)
         return
     findings.broke += 1
-    if not said or full.exit_code == 0:
-        findings.false_safe.append((triple, why))
-        return
-    for single, alone in singles:
-        explained = any(key in said for key in ((each.kind, each.coordinate, each.message) for each in alone))
-        as_a_whole = any(kind == "operation_broken" for kind, _, _ in said)
-        if not (explained or as_a_whole) and broken(before, single, request):
-            findings.false_safe.append((triple, f"{why}; by {[each.message for each in alone]} alone"))
     seen = as_seen(shape, rng.choice(COVERAGES))
-    if answer(old, new, seen).exit_code == 0:
-        findings.false_safe.append((triple, f"{why}; seen by {sorted(seen.coverage)}"))
-    united = unite(shape, worked.without)
-    if answer(old, new, united).exit_code == 0:
-        findings.false_safe.append((triple, f"{why}; united with the shape of no variables"))
+    tellings = {
+        "": shape,
+        f"; seen by {sorted(seen.coverage)}": seen,
+        "; united with the shape of no variables": unite(shape, worked.without),
+    }
+    for how, told in tellings.items():
+        found = answer(old, new, told)
+        said = accused(found)
+        if not said or found.exit_code == 0:
+            findings.false_safe.append((triple, f"{why}{how}"))
+            continue
+        for single, alone in singles:
+            explained = any(key in said for key in ((each.kind, each.coordinate, each.message) for each in alone))
+            as_a_whole = any(kind == "operation_broken" for kind, _, _ in said)
+            if not (explained or as_a_whole) and broken(before, single, request):
+                because = f"; by {[each.message for each in alone]} alone"
+                findings.false_safe.append((triple, f"{why}{because}{how}"))
 
 
 def _singles(
