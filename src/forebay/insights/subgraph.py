@@ -12,7 +12,8 @@ from graphql import GraphQLObjectType, GraphQLSchema, extend_schema, parse
 def served(schema: GraphQLSchema) -> GraphQLSchema:
     """With the fields of federation, where types have keys and the text lacks those."""
     query, entities = schema.query_type, sorted(filter(None, map(_entity, schema.type_map.values())))
-    if query is None or not entities or {"_entities", "_service"} & query.fields.keys():
+    theirs = {"_entities", "_service", "_Any", "_Entity", "_Service"}
+    if query is None or not entities or theirs & (query.fields.keys() | schema.type_map.keys()):
         return schema
     text = f"""
     scalar _Any
