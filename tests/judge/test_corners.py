@@ -261,3 +261,43 @@ def test_a_list_that_became_a_custom_scalar_may_be_taken_by_it() -> None:
     shape = Extractor(old).operation(request.source).shape(request.variables)
     assert not broken(executed(old, request), new, request)
     assert answer(old, new, shape).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("ran", "sdl", "change", "source", "variables"),
+    [
+        (("P", "X"), "type X { a: Int! } type Query { x: X }", ("Int!", "Int"), "{ x { a } }", {}),
+        (
+            ("P", "X"),
+            "type X { a(n: Int = 1): Int } type Query { x: X }",
+            ("n: Int", "n: Int!"),
+            "query ($n: Int = 2) { x { a(n: $n) } }",
+            {"n": None},
+        ),
+        (
+            ("M", "N"),
+            "interface N { a(n: Int! = 1): Int } type X implements N { a(n: Int! = 1): Int } type Query { n: N }",
+            ("X implements N { a(n: Int! = 1)", "X implements N { a(n: Int!)"),
+            "{ n { a } }",
+            {},
+        ),
+    ],
+    ids=["null", "null given", "no default"],
+)
+def test_what_no_document_shows_is_unknown_of_types_that_had_another_name_when_it_ran(
+    ran: tuple[str, str], sdl: str, change: tuple[str, str], source: str, variables: dict[str, Any]
+) -> None:
+    before, name = ran
+    text = sdl.replace(f" {name} ", f" {before} ")
+    ran_on = build(text.replace("type X ", "type Y ") if "interface" in sdl else text, "old schema")
+    old, new = (
+        build(sdl + " type Z { a: Int }", "old schema"),
+        build(sdl.replace(*change) + " type Z { a: Int }", "new schema"),
+    )
+    request = Request(source, variables)
+    shape = Extractor(ran_on).operation(source).shape(variables)
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 3
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    elsewhere = build(sdl + " type Z { a: String }", "new schema")
+    assert answer(old, elsewhere, shape).exit_code == 0

@@ -55,19 +55,25 @@ class Judge:
         judged = self._documents.judge(evidence.shape.document) if _is_read(evidence, gone) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
-        moved = evidence.moved(self._schemas.old)
-        if judged is None:
-            moved |= self._moved.types(evidence)
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
-        effects |= self._of_moved(moved, effects)
+        effects |= self._of_moved(evidence.moved(self._schemas.old), effects)
+        effects |= self._of_moved(self._moved.types(evidence), effects, evidence.shape.document if judged else None)
         return Impact({number: effect for number, effect in effects.items() if effect.hit})
 
-    def _of_moved(self, moved: frozenset[str], effects: dict[int, Effect]) -> dict[int, Effect]:
-        """Entries tell nothing of these types: what breaking changes of them do that have no effect so far."""
+    def _of_moved(
+        self, moved: frozenset[str], effects: dict[int, Effect], valid: str | None = None
+    ) -> dict[int, Effect]:
+        """Entries tell nothing of these types: what breaking changes of them do that have no effect so far.
+
+        `valid`: a document that stays so, and tells the rest.
+        """
         return {
             number: Effect(Hit.MAYBE, "it ran on a schema that had another type there")
             for number, change in enumerate(self._changes if moved else ())
-            if change.severity is Severity.BREAKING and _owner(change) in moved and not effects.get(number, NO).hit
+            if change.severity is Severity.BREAKING
+            and _owner(change) in moved
+            and not effects.get(number, NO).hit
+            and (valid is None or self._moved.hidden(change, valid))
         }
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
@@ -125,8 +131,10 @@ class Judge:
 
     def _unmerged(self, change: Change, evidence: Evidence) -> Effect:
         """A safe change of a field's type can keep it from merging with another's: only documents tell."""
+        if not may_keep_from_merging(self._schemas.old, change):
+            return NO
         selected = change.coordinate in evidence.fields or not evidence.covers(Coverage.FIELDS)
-        if selected and may_keep_from_merging(self._schemas.old, change):
+        if selected or _owner(change) in self._moved.types(evidence):
             return Effect(Hit.MAYBE, "its document is not known, in which this field must merge with others")
         return NO
 
