@@ -301,3 +301,14 @@ def test_what_no_document_shows_is_unknown_of_types_that_had_another_name_when_i
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
     elsewhere = build(sdl + " type Z { a: String }", "new schema")
     assert answer(old, elsewhere, shape).exit_code == 0
+
+
+def test_a_variable_of_nullable_type_in_a_literal_that_became_one_of_is_unknown_without_a_document() -> None:
+    """Its default makes no difference."""
+    sdl = "input F { a: Int b: Int } type Query { q(f: F): Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("input F", "input F @oneOf"), "new schema")
+    request = Request("query ($x: Int = 1) { q(f: {a: $x}) }", {"x": 2})
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3

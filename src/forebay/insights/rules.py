@@ -271,6 +271,12 @@ def _type_effect(change: Change, evidence: Evidence, states: State, refused: Hit
 
 
 def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """In a literal, a variable has to be of non-null type, whatever it held: only documents tell."""
+    effect = _one_field(schemas, change, evidence)
+    return effect if effect.hit or change.coordinate not in evidence.objects else Effect(Hit.MAYBE, _VALUES)
+
+
+def _one_field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     name = change.coordinate
     if name not in evidence.objects:
         return NO
@@ -291,7 +297,7 @@ def _one_of_when_valid(schemas: Schemas, change: Change, evidence: Evidence, jud
     name, states = change.coordinate, State.NULL | State.NULLABLE_VARIABLE
     places = (f"{name}.{each}" for each in type_of(schemas.old, name).fields)
     if name in judged.reach or any(evidence.place(place, states) for place in places):
-        return by_entries(schemas, change, evidence)
+        return _one_field(schemas, change, evidence)
     if not judged.nullable or evidence.covers(Coverage.INPUTS):
         return None
     possible = not evidence.covers(Coverage.FIELDS) or name in evidence.reach(schemas.old)
