@@ -223,6 +223,7 @@ def test_a_type_that_was_renamed_meanwhile_is_judged_by_the_traffic_of_before(
     assert requests["Person.name"] == 7
 
 
+ROOTED = "type Query { me: P root: Root } type Root { me: P } type P { a: Int }"
 OPAQUE = "enum S { A B } type Query { q(s: S): Int }"
 JOINED = "interface N { f(x: Int! = 1): Int } type X implements N { f(x: Int! = 1): Int } type Query { n: N x: X }"
 
@@ -250,3 +251,16 @@ def test_what_ran_when_the_schema_was_another_is_fetched_and_unknown(
     world.load()
     answer = checked(world, old.replace(*change), against=old)
     assert (answer.verdict, breaking(answer).requests) == (Outcome.UNKNOWN, 3)
+
+
+def test_what_began_at_another_root_that_is_a_type_like_others_now_is_fetched(world: World) -> None:
+    """None of its entries speaks of the root of today."""
+    ran = "schema { query: Root } " + ROOTED
+    world.publish(ran)
+    world.start()
+    world.request(Extractor(build_schema(ran)).operation("{ me { a } }").shape({}), 3)
+    world.load()
+    answer = checked(world, ROOTED.replace("Query { me: P ", "Query { "), against=ROOTED)
+    assert answer.verdict is Outcome.BREAKS
+    [broken] = [each for each in answer.changes if each.kind == "operation_broken"]
+    assert broken.requests == 3

@@ -312,3 +312,19 @@ def test_a_variable_of_nullable_type_in_a_literal_that_became_one_of_is_unknown_
     assert broken(executed(old, request), new, request)
     assert answer(old, new, shape).exit_code == 1
     assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+
+
+def test_what_began_at_another_root_that_is_a_type_like_others_now_is_judged_by_the_root_of_today() -> None:
+    sdl = "type Query { me: P root: Root } type Root { me: P } type P { a: Int! }"
+    ran, old = build("schema { query: Root } " + sdl, "old schema"), build(sdl, "old schema")
+    request = Request("{ me { a } }", {})
+    shape = Extractor(ran).operation(request.source).shape({})
+    bare = as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})
+    new = build(sdl.replace("Query { me: P ", "Query { "), "new schema")
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, bare).exit_code == 3
+    entities = replace(
+        bare, document="query ($r: [_Any!]!) { _entities(representations: $r) { ... on Root { me { a } } } }"
+    )
+    assert answer(old, new, entities).exit_code == 0

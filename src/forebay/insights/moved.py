@@ -49,8 +49,14 @@ class Moved:
         return found
 
     def shape(self, shape: Shape) -> bool:
-        """Was any of its fields?"""
-        return any(entry.kind is Kind.FIELD and self.field(*entry[1:3]) for entry in shape.entries)
+        """Was any of its fields, or the root, of which it selects a field?"""
+        root = root_name(self._old, shape.type)
+        fields = [entry for entry in shape.entries if entry.kind is Kind.FIELD]
+        if any(self.field(*entry[1:3]) for entry in fields):
+            return True
+        if not (root and fields) or any(entry.coordinate.startswith(f"{root}.") for entry in fields):
+            return False
+        return not any(name in shape.document for name in ("_entities", "_service"))  # these are no use of the root
 
     def types(self, evidence: Evidence) -> frozenset[str]:
         """What can stand now below such fields, their arguments' types among it."""
