@@ -33,6 +33,9 @@ TESTS: Final = {
 }
 """Of each framework; its example comes on top."""
 
+ON_CORE_3_2: Final = ["tests/insights/older_core_cases.py", "tests/insights/test_schema_truth.py"]
+"""The check, on the graphql-core that comes with Graphene."""
+
 
 def oldest(name: str) -> list[str]:
     """The requirements of the oldest supported version."""

@@ -132,13 +132,16 @@ ERRORS: list[Any] = [{"message": "x"}]
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ({"data": {"errors": [1]}}, [Outcome()]),
-        ({"data": {"a": 1}, "errors": []}, [Outcome()]),
-        ({"data": {"a": 1}, "errors": ERRORS}, [Outcome(True)]),
-        ([{"data": {}}, {"errors": ERRORS}], [Outcome(), Outcome(True)]),
+        ({"data": {"errors": [1]}}, [Outcome(executed=True)]),
+        ({"data": {"a": 1}, "errors": []}, [Outcome(executed=True)]),
+        ({"data": {"a": 1}, "errors": ERRORS}, [Outcome(True, executed=True)]),
+        ({"data": None, "errors": ERRORS}, [Outcome(True)]),
+        ({"data": None, "errors": [{"path": ["a"]}]}, [Outcome(True, at={("a",): 1}, executed=True)]),
+        ({"errors": [{"path": ["a"]}]}, [Outcome(True, at={("a",): 1})]),
+        ([{"data": {}}, {"errors": ERRORS}], [Outcome(executed=True), Outcome(True)]),
         ({"errors": [{"message": "PersistedQueryNotFound"}]}, [Outcome(True, True)]),
         ({"errors": [{"message": "y", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}]}, [Outcome(True, True)]),
-        ({"data": {}, "incremental": [{"errors": ERRORS}]}, [Outcome(True)]),
+        ({"data": {}, "incremental": [{"errors": ERRORS}]}, [Outcome(True, executed=True)]),
     ],
 )
 def test_errors_of_an_answer(answer: object, expected: list[Outcome]) -> None:
@@ -150,10 +153,10 @@ def test_errors_of_an_answer(answer: object, expected: list[Outcome]) -> None:
 def test_errors_of_events_and_parts(errors: bool) -> None:
     last = {"payload": {"data": {"a": 2}, **({"errors": ERRORS} if errors else {})}}
     events = b'event: next\ndata: {"data": {"a": "\\"errors\\""}}\n\nevent: next\r\ndata: %s\n\nevent: complete\n\n'
-    assert outcomes("text/event-stream", events % body(last["payload"])) == [Outcome(errors)]
+    assert outcomes("text/event-stream", events % body(last["payload"])) == [Outcome(errors, executed=errors)]
     parts = b'--a\r\nContent-Type: application/json\r\n\r\n{"data": {}, "hasNext": true}\r\n'
     parts += b"--a\r\nContent-Type: application/json\r\n\r\n%s\r\n--a--\r\n" % body(last)
-    assert outcomes('multipart/mixed; boundary="a"', parts) == [Outcome(errors)]
+    assert outcomes('multipart/mixed; boundary="a"', parts) == [Outcome(errors, executed=errors)]
 
 
 def test_the_paths_of_errors_are_read_from_events_parts_and_increments() -> None:
@@ -174,7 +177,7 @@ def test_the_paths_of_errors_are_read_from_events_parts_and_increments() -> None
     parts = b"".join(b"--a\r\nContent-Type: application/json\r\n\r\n%s\r\n" % body(each) for each in (first, later))
     events = b"".join(b"event: next\ndata: %s\n\n" % body(each) for each in (first, later))
     for kind, text in (("multipart/mixed", parts + b"--a--"), ("text/event-stream", events)):
-        assert outcomes(kind, text) == [Outcome(errors=True, at=expected)]
+        assert outcomes(kind, text) == [Outcome(errors=True, at=expected, executed=True)]
 
 
 @pytest.mark.parametrize(
@@ -190,12 +193,12 @@ def test_the_paths_of_errors_are_read_from_events_parts_and_increments() -> None
 def test_errors_at_the_end_of_an_answer_that_was_not_kept_whole(end: bytes, errors: bool) -> None:
     whole = b'{"data": {"a": "' + b"x" * 1_000 + end
     json.loads(whole)
-    assert outcomes(JSON, whole[:100], whole[-200:]) == [Outcome(errors)]
+    assert outcomes(JSON, whole[:100], whole[-200:]) == [Outcome(errors, executed=True)]
 
 
 def test_errors_at_the_beginning_of_an_answer_that_was_not_kept_whole() -> None:
-    assert outcomes(JSON, b' {"errors": [ {"message": "x', b"") == [Outcome(True)]
-    assert outcomes(JSON, b'{"errors": [], "data": ', b"") == [Outcome(False)]
+    assert outcomes(JSON, b' {"errors": [ {"message": "x', b"") == [Outcome(True, executed=True)]
+    assert outcomes(JSON, b'{"errors": [], "data": ', b"") == [Outcome(False, executed=True)]
 
 
 def test_the_first_pair_of_headers_that_names_a_client_counts() -> None:

@@ -54,6 +54,19 @@ def test_a_change_affects_somebody_only_if_both_thresholds_are_reached(
     assert change(answer).passed == (("13 of 1,000 requests are below the threshold",) if passes else ())
 
 
+@pytest.mark.parametrize(("requests", "passes"), [(12, False), (13, True)])
+def test_a_threshold_is_of_all_operations_that_one_change_broke(world: World, requests: int, passes: bool) -> None:
+    """Though none of the changes is breaking: fields no longer merge, and each operation is listed by itself."""
+    for number in range(4):
+        world.request(
+            f"query Q{number} {{ node(id: 1) {{ ... on User {{ k: email }} ... on Device {{ k: serial }} }} }}", 3
+        )
+    world.load()
+    answer = checked(world, SDL.replace("  email: String", "  email: String!"), min_requests=requests)
+    assert (answer.exit_code == 0) is passes
+    assert len([each for each in answer.changes if each.kind == "operation_broken"]) == 4
+
+
 @pytest.mark.parametrize(
     ("clients", "requests"),
     [([], 13), (["app"], 1), (["app@1"], 11), (["app@1", "script"], 10), (["app", "script"], 0), (["ap"], 13)],

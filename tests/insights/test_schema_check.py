@@ -6,8 +6,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from graphql import build_schema
 from world import SDL, World
 
+from forebay.agent.extract import Extractor
 from forebay.core.shape import OperationType, Shape
 from forebay.insights import insights
 from forebay.insights.allowances import Allowances
@@ -219,3 +221,46 @@ def test_a_type_that_was_renamed_meanwhile_is_judged_by_the_traffic_of_before(
     requests = {each.coordinate: each.requests for each in answer.changes if each.severity == "breaking"}
     assert answer.verdict is Outcome.BREAKS
     assert requests["Person.name"] == 7
+
+
+ROOTED = "type Query { me: P root: Root } type Root { me: P } type P { a: Int }"
+OPAQUE = "enum S { A B } type Query { q(s: S): Int }"
+JOINED = "interface N { f(x: Int! = 1): Int } type X implements N { f(x: Int! = 1): Int } type Query { n: N x: X }"
+
+
+@pytest.mark.parametrize(
+    ("old", "then", "change", "source", "variables"),
+    [
+        (OPAQUE, ("enum S { A B }", "scalar S"), ("A B", "A"), "query ($s: S) { q(s: $s) }", {"s": "B"}),
+        (
+            JOINED,
+            ("X implements N", "X"),
+            ("X implements N { f(x: Int! = 1)", "X implements N { f(x: Int!)"),
+            "{ n { f } }",
+            {},
+        ),
+    ],
+    ids=["a scalar that became an enum", "a type that joined an interface"],
+)
+def test_what_ran_when_the_schema_was_another_is_fetched_and_unknown(
+    world: World, old: str, then: tuple[str, str], change: tuple[str, str], source: str, variables: dict[str, str]
+) -> None:
+    world.publish()
+    world.start()
+    world.request(Extractor(build_schema(old.replace(*then))).operation(source).shape(variables), 3)
+    world.load()
+    answer = checked(world, old.replace(*change), against=old)
+    assert (answer.verdict, breaking(answer).requests) == (Outcome.UNKNOWN, 3)
+
+
+def test_what_began_at_another_root_that_is_a_type_like_others_now_is_fetched(world: World) -> None:
+    """None of its entries speaks of the root of today."""
+    ran = "schema { query: Root } " + ROOTED
+    world.publish(ran)
+    world.start()
+    world.request(Extractor(build_schema(ran)).operation("{ me { a } }").shape({}), 3)
+    world.load()
+    answer = checked(world, ROOTED.replace("Query { me: P ", "Query { "), against=ROOTED)
+    assert answer.verdict is Outcome.BREAKS
+    [broken] = [each for each in answer.changes if each.kind == "operation_broken"]
+    assert broken.requests == 3

@@ -6,11 +6,15 @@ import pytest
 from graphql import parse
 from world import World
 
+from forebay.agent.extract import Extractor
 from forebay.core.supergraph import subgraphs
 from forebay.insights.answers import ElementUse
 from forebay.insights.mistakes import BadSchema
 from forebay.insights.published import build, coordinates
 from forebay.insights.schema_changes import changes
+from forebay.insights.schema_impact import Judge
+from forebay.insights.touches import Comparison
+from forebay.insights.type_changes import Hit
 
 SUPERGRAPH = """
 schema
@@ -73,6 +77,61 @@ def test_a_field_that_becomes_inaccessible_is_gone() -> None:
     hidden = SUPERGRAPH.replace("role: Role @join__field(graph: PEOPLE)", "role: Role @inaccessible")
     [change] = changes(build(SUPERGRAPH, "old schema"), build(hidden, "new schema"))
     assert (change.kind, change.coordinate) == ("field_removed", "User.role")
+
+
+@pytest.mark.parametrize("renamed", ['as: "private"', 'import: [{name: "@inaccessible", as: "@private"}]'])
+def test_what_a_link_calls_otherwise_is_as_inaccessible(renamed: str) -> None:
+    text = SUPERGRAPH.replace("@inaccessible", "@private").replace("for: SECURITY)", f"for: SECURITY, {renamed})")
+    assert coordinates(build(text, "schema")) == coordinates(build(SUPERGRAPH, "schema"))
+    assert changes(build(SUPERGRAPH, "schema"), build(text, "schema")) == []
+
+
+def test_an_inaccessible_type_is_no_member_and_no_interface() -> None:
+    more = """
+    extend type Query { found: Found @join__field(graph: SHOP) }
+    union Found = User | Secret
+    interface Kept @inaccessible { id: ID! }
+    type Secret implements Kept @inaccessible { id: ID! }
+    extend type Secret { more: Int }
+    extend type User implements Kept
+    """
+    schema = build(SUPERGRAPH + more, "schema")
+    assert coordinates(schema) == coordinates(build(SUPERGRAPH, "schema")) | {"Query.found", "Found"}
+
+
+def test_a_subgraph_need_not_define_what_it_imports() -> None:
+    link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.7", import: ["@key"])'
+    keyed = 'type Query { me: User } type User @key(fields: "id") { id: ID! }'
+    assert coordinates(build(f"{link} {keyed}", "schema")) == {"Query", "Query.me", "User", "User.id"}
+    with pytest.raises(BadSchema, match="@key"):
+        build(keyed, "schema")
+
+
+WRITTEN = """
+extend schema @link(url: "https://specs.apollo.dev/federation/v2.7", import: ["@key"])
+type Query { me: User }
+type User @key(fields: "id") { id: ID! email: String }
+"""
+SERVED = """
+type Query { me: User _entities(representations: [_Any!]!): [_Entity]! _service: _Service! }
+type User { id: ID! email: String }
+scalar _Any
+union _Entity = User
+type _Service { sdl: String }
+"""
+
+
+@pytest.mark.parametrize("old", [SERVED, WRITTEN], ids=["served", "written"])
+def test_what_a_subgraph_answers_its_router_need_not_stand_in_its_text(old: str) -> None:
+    """It is there all the same: operations that ask for entities are judged as any."""
+    source = "query ($r: [_Any!]!) { _entities(representations: $r) { ... on User { email } } }"
+    shape = Extractor(build(SERVED, "schema")).operation(source).shape({"r": []})
+    for change, affected in ((("email: String", "email: String!"), False), ((" email: String", ""), True)):
+        compared = Comparison(build(old, "old schema"), build(WRITTEN.replace(*change), "new schema"))
+        assert {each.coordinate for each in compared.changes} <= {"User.email", "User"}
+        [impact] = Judge(compared).judge([shape])
+        hit = {compared.changes[number].coordinate: effect.hit for number, effect in impact.effects.items()}
+        assert (hit, impact.unexplained) == ({"User.email": Hit.YES} if affected else {}, "")
 
 
 def test_a_published_supergraph_is_shown_and_checked_as_clients_see_it(world: World) -> None:

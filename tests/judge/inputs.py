@@ -77,7 +77,8 @@ class Inputs:
                 self.declared[name] = (type_, f" = {self.literal(wanted, depth, None, constant=True)}")
                 return f"${name}"
         default = ""
-        if self.rng.random() < 0.3 or (place_default and self.rng.random() < 0.1):
+        # In a list none has a place: null can override its default there.
+        if self.rng.random() < (0.3 if place else 0.5) or (place_default and self.rng.random() < 0.1):
             default = f" = {self.literal(type_, depth, None, constant=True)}"
         self.declared[name] = (type_, default)
         return f"${name}"

@@ -6,12 +6,15 @@ Each is executed as well, so that none of them can be wrong about what breaks.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forebay.agent.extract import Extractor
+from forebay.agent.variants import unite
+from forebay.core.coordinate import Kind
 from forebay.core.shape import FULL_COVERAGE, Coverage
 from forebay.insights.answers import Verdict
 from forebay.insights.published import build
@@ -127,3 +130,201 @@ def test_a_document_too_large_to_be_walked_is_unknown(monkeypatch: pytest.Monkey
     shape = Extractor(old).operation("{ n { a } x { ... on X { a } } }").shape({})
     [change] = answer(old, new, shape).changes
     assert change.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("type_", "sent", "without"),
+    [
+        ("enum S { A B }", "B", "enum S { A }"),
+        ("input S { a: Int b: Int }", {"b": 1}, "input S { a: Int }"),
+        ("input S { a: Int b: Int }", {"b": 1}, "input S { a: Int b: Int c: Int! }"),
+    ],
+)
+@pytest.mark.parametrize("place", ["S", "[S!]"])
+def test_what_was_sent_while_a_type_was_a_scalar_is_unknown(type_: str, sent: Any, without: str, place: str) -> None:
+    """The type has kept its name, and no entry says what it held."""
+    sdl = f"input F {{ s: {place} }} type Query {{ q(s: {place}, f: F): Int }} "
+    ran, old, new = (build(sdl + each, "schema") for each in ("scalar S", type_, without))
+    for text, values in (
+        (f"query ($s: {place}) {{ q(s: $s) }}", {"s": sent}),
+        ("query ($f: F) { q(f: $f) }", {"f": {"s": sent}}),
+    ):
+        request = Request(text, values)
+        shape = Extractor(ran).operation(text).shape(values)
+        assert broken(executed(old, request), new, request)
+        assert answer(old, new, shape).exit_code == 3
+        assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.STATES})).exit_code == 3
+        assert answer(old, new, unite(Extractor(ran).operation(text).shape({}), shape)).exit_code == 3
+        nothing = Extractor(old).operation(text).shape({"s": [], "f": {"s": []}})
+        assert answer(old, new, nothing).exit_code == 0
+
+
+def test_fields_that_merge_far_below_an_abstract_type_are_unknown_without_a_document() -> None:
+    sdl = "union U = X | Y type X { f: P } type Y { g: R } type P { a: Int } type R { a: Int } type Query { u: U }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("P { a: Int", "P { a: Int!"), "new schema")
+    request = Request("{ u { ... on X { k: f { a } } ... on Y { k: g { a } } } }", {})
+    shape = Extractor(old).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    alone = Extractor(old).operation("{ u { __typename } }").shape({})
+    assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0
+
+
+@pytest.mark.parametrize("hidden", [{Coverage.INPUTS}, {Coverage.INPUTS, Coverage.ENUM_VALUES, Coverage.STATES}])
+def test_what_a_reporter_cannot_see_stays_unknown_where_something_else_broke_the_document(
+    hidden: set[Coverage],
+) -> None:
+    sdl = "input F { a: Int b: Int } type Query { q(f: F): Int gone: Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace(" b: Int", "").replace(" gone: Int", ""), "new schema")
+    shape = Extractor(old).operation("query ($f: F) { q(f: $f) gone }").shape({"f": {"b": 1}})
+    verdicts = {
+        change.coordinate: change.verdict for change in answer(old, new, as_seen(shape, FULL_COVERAGE - hidden)).changes
+    }
+    assert verdicts == {"Query.gone": Verdict.USED, "F.b": Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("change", "sent"),
+    [(("scalar S", "enum S { A }"), "x"), (("scalar S", "input S { a: Int }"), "x"), (("scalar S", "scalar T"), "x")],
+    ids=["enum", "input", "removed"],
+)
+def test_a_type_that_only_arguments_take_is_unknown_to_a_reporter_of_fields(change: tuple[str, str], sent: str) -> None:
+    sdl = "scalar S input F { s: S } type Query { q(f: F): Int n: Int }"
+    text = sdl.replace(*change).replace("s: S", "s: T" if "T" in change[1] else "s: S")
+    old, new = build(sdl, "old schema"), build(text, "new schema")
+    request = Request("query ($s: S) { q(f: {s: $s}) }", {"s": sent})
+    assert broken(executed(old, request), new, request)
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    for coverage in ({Coverage.FIELDS}, {Coverage.FIELDS, Coverage.DOCUMENT}, {Coverage.FIELDS, Coverage.ARGUMENTS}):
+        seen = as_seen(shape, frozenset(coverage))
+        seen = replace(seen, entries=tuple(entry for entry in seen.entries if entry.kind is not Kind.TYPE))
+        assert all(
+            change.verdict is not Verdict.UNUSED
+            for change in answer(old, new, seen).changes
+            if change.severity == "breaking"
+        ), coverage
+    other = as_seen(Extractor(old).operation("{ n }").shape({}), frozenset({Coverage.FIELDS}))
+    assert answer(old, new, other).exit_code == 0
+
+
+@pytest.mark.parametrize("ran", ["type Y { f(x: Int! = 1): Int }", ""])
+def test_a_type_that_can_stand_there_only_since_it_ran_is_unknown(ran: str) -> None:
+    """Its interface keeps the default that the type loses; the entries name the interface alone, or the other types."""
+    sdl = "interface N { f(x: Int! = 1): Int } type Y implements N { f(x: Int! = 1): Int } type Query { n: N y: Y }"
+    before = "interface N { f(x: Int! = 1): Int } type X implements N { f(x: Int! = 1): Int } type Query { n: N }"
+    ran_on = build(before + ran, "old schema")
+    old, new = (
+        build(sdl, "old schema"),
+        build(sdl.replace("Y implements N { f(x: Int! = 1)", "Y implements N { f(x: Int!)"), "new schema"),
+    )
+    request = Request("{ n { f } }", {})
+    assert broken(executed(old, request), new, request)
+    shape = Extractor(ran_on).operation(request.source).shape({})
+    assert answer(old, new, shape).exit_code == 3
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    given = Extractor(ran_on).operation("{ n { f(x: 1) } }").shape({})
+    assert answer(old, new, given).exit_code == 0
+
+
+def test_a_type_that_came_to_two_abstract_ones_since_it_ran_may_be_met_where_both_are_conditions() -> None:
+    """Of the document that would tell, nothing is known."""
+    sdl = "interface N { a: Int } type X implements N { a: Int } type Y implements N { a: Int } union U = X | Y "
+    sdl += "type Query { u: U n: N }"
+    ran = build(sdl.replace("= X | Y", "= X").replace("Y implements N", "Y"), "old schema")
+    old, new = build(sdl, "old schema"), build(sdl.replace("Y implements N", "Y"), "new schema")
+    request = Request("{ u { ... on N { a } } }", {})
+    shape = Extractor(ran).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    alone = Extractor(ran).operation("{ n { a } }").shape({})
+    assert answer(old, new, as_seen(alone, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 0
+
+
+@pytest.mark.parametrize("change", [("type X implements N & M { a: Int } ", ""), ("type X ", "interface X ")])
+def test_a_type_in_which_two_conditions_met_unnamed_is_unknown_without_a_document(change: tuple[str, str]) -> None:
+    sdl = "interface N { a: Int } interface M { a: Int } type Query { n: N } "
+    sdl += "type X implements N & M { a: Int } type Y implements N { a: Int } "
+    old, new = build(sdl, "old schema"), build(sdl.replace(*change), "new schema")
+    request = Request("{ n { ... on M { __typename } } }", {})
+    shape = Extractor(old).operation(request.source).shape({})
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+
+
+def test_a_list_that_became_a_custom_scalar_may_be_taken_by_it() -> None:
+    sdl = "scalar S input F { x: [Int] } type Query { q(f: F): Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("[Int]", "S"), "new schema")
+    request = Request("query ($f: F) { q(f: $f) }", {"f": {"x": [1]}})
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    assert not broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("ran", "sdl", "change", "source", "variables"),
+    [
+        (("P", "X"), "type X { a: Int! } type Query { x: X }", ("Int!", "Int"), "{ x { a } }", {}),
+        (
+            ("P", "X"),
+            "type X { a(n: Int = 1): Int } type Query { x: X }",
+            ("n: Int", "n: Int!"),
+            "query ($n: Int = 2) { x { a(n: $n) } }",
+            {"n": None},
+        ),
+        (
+            ("M", "N"),
+            "interface N { a(n: Int! = 1): Int } type X implements N { a(n: Int! = 1): Int } type Query { n: N }",
+            ("X implements N { a(n: Int! = 1)", "X implements N { a(n: Int!)"),
+            "{ n { a } }",
+            {},
+        ),
+    ],
+    ids=["null", "null given", "no default"],
+)
+def test_what_no_document_shows_is_unknown_of_types_that_had_another_name_when_it_ran(
+    ran: tuple[str, str], sdl: str, change: tuple[str, str], source: str, variables: dict[str, Any]
+) -> None:
+    before, name = ran
+    text = sdl.replace(f" {name} ", f" {before} ")
+    ran_on = build(text.replace("type X ", "type Y ") if "interface" in sdl else text, "old schema")
+    old, new = (
+        build(sdl + " type Z { a: Int }", "old schema"),
+        build(sdl.replace(*change) + " type Z { a: Int }", "new schema"),
+    )
+    request = Request(source, variables)
+    shape = Extractor(ran_on).operation(source).shape(variables)
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 3
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+    elsewhere = build(sdl + " type Z { a: String }", "new schema")
+    assert answer(old, elsewhere, shape).exit_code == 0
+
+
+def test_a_variable_of_nullable_type_in_a_literal_that_became_one_of_is_unknown_without_a_document() -> None:
+    """Its default makes no difference."""
+    sdl = "input F { a: Int b: Int } type Query { q(f: F): Int }"
+    old, new = build(sdl, "old schema"), build(sdl.replace("input F", "input F @oneOf"), "new schema")
+    request = Request("query ($x: Int = 1) { q(f: {a: $x}) }", {"x": 2})
+    shape = Extractor(old).operation(request.source).shape(request.variables)
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})).exit_code == 3
+
+
+def test_what_began_at_another_root_that_is_a_type_like_others_now_is_judged_by_the_root_of_today() -> None:
+    sdl = "type Query { me: P root: Root } type Root { me: P } type P { a: Int! }"
+    ran, old = build("schema { query: Root } " + sdl, "old schema"), build(sdl, "old schema")
+    request = Request("{ me { a } }", {})
+    shape = Extractor(ran).operation(request.source).shape({})
+    bare = as_seen(shape, FULL_COVERAGE - {Coverage.DOCUMENT})
+    new = build(sdl.replace("Query { me: P ", "Query { "), "new schema")
+    assert broken(executed(old, request), new, request)
+    assert answer(old, new, shape).exit_code == 1
+    assert answer(old, new, bare).exit_code == 3
+    entities = replace(
+        bare, document="query ($r: [_Any!]!) { _entities(representations: $r) { ... on Root { me { a } } } }"
+    )
+    assert answer(old, new, entities).exit_code == 0

@@ -179,3 +179,22 @@ def test_a_mistake_in_the_settings_is_one_clear_line(settings: dict[str, str], c
     address = Address("127.0.0.1", 1)
     with pytest.raises(Stop, match=complaint):
         Router(RouterSettings(**settings), reports.Reports("http://x", "t"), address, address)  # type: ignore[arg-type]
+
+
+def test_what_the_schema_refuses_and_the_server_executed_is_not_analysed(tmp_path: Path) -> None:
+    """The schema may lag behind: its answer has data beside errors, so it was no refusal."""
+    answers = [{"data": {"hello": "x", "late": None}, "errors": [{"message": "x", "path": ["late"]}]}, {"errors": [{}]}]
+
+    def serve(connection: socket.socket) -> None:
+        for answer in answers:
+            raw.read_request(connection)
+            text = json.dumps(answer).encode()
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text)
+            connection.sendall(head + text)
+
+    with raw.upstream(serve) as port, routed(port, folder=tmp_path) as router:
+        with httpx.Client(base_url=router.url) as client:
+            for _ in answers:
+                client.post("/graphql", json={"query": "query A { hello late }"})
+        assert router.usage() == {("", "", "A", True): 2}
+        assert router.uncovered() == 1

@@ -27,22 +27,25 @@ _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 class Outcome(NamedTuple):
     """`unknown_document`: the server does not have the persisted document, so it executed nothing.
 
-    `at`: the paths of the errors, as far as they were read.
+    `at`: the paths of the errors, as far as they were read; `executed`: beside errors, something was.
     """
 
     errors: bool = False
     unknown_document: bool = False
     at: Errors = {}
+    executed: bool = False
 
     def plus(self, other: Outcome) -> Outcome:
         """Both of one answer."""
         at = Counter(self.at)
         at.update(other.at)
-        return Outcome(self.errors or other.errors, self.unknown_document or other.unknown_document, at)
+        unknown, executed = self.unknown_document or other.unknown_document, self.executed or other.executed
+        return Outcome(self.errors or other.errors, unknown, at, executed)
 
 
 class _Answer(msgspec.Struct):
     errors: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"")
     payload: Any = None
     incremental: Any = None
     completed: Any = None
@@ -64,7 +67,7 @@ def outcomes(content_type: str, head: bytes, tail: bytes | None = None) -> list[
     if not kind.endswith("json"):
         return []
     if tail is not None:
-        return [Outcome(errors=bool(_FIRST.match(head)) or _closes(tail))]
+        return [Outcome(errors=bool(_FIRST.match(head)) or _closes(tail), executed=True)]
     try:
         answer = _ONE_OR_MORE.decode(head)
     except (ValueError, RecursionError):
@@ -79,14 +82,24 @@ def outcome_of_errors(errors: object) -> Outcome:
     return Outcome(True, any(map(_says_unknown, errors)), errors_at(errors))
 
 
+def was_executed(data: bytes, at: Errors) -> bool:
+    """By an answer's `data`, as it stands there or empty: many servers answer what they refuse with null, but then no
+    error is a field's."""
+    return data not in (b"", b"null") or bool(data and any(at))
+
+
 def _of(answer: _Answer) -> Outcome:
     outcome = outcome_of_errors(answer.errors)
+    outcome = outcome._replace(executed=was_executed(bytes(answer.data), outcome.at))
     inner = [answer.payload]
     for more in (answer.incremental, answer.completed):
         inner += more if isinstance(more, list) else []
     for each in inner:
-        if isinstance(each, dict) and (errors := each.get("errors")):
-            outcome = outcome.plus(Outcome(errors=True, at=errors_at(errors, each.get("path") or ())))
+        if isinstance(each, dict):
+            at = errors_at(errors, each.get("path") or ()) if (errors := each.get("errors")) else {}
+            outcome = outcome.plus(
+                Outcome(errors=bool(errors), at=at, executed=each.get("data") is not None or any(at))
+            )
     return outcome
 
 

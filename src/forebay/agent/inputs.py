@@ -17,6 +17,7 @@ from graphql import (
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLNamedType,
+    GraphQLScalarType,
     get_named_type,
     specified_scalar_types,
 )
@@ -94,7 +95,7 @@ class Plan:
             named_type = get_named_type(definition.type)
             yield Entry(Kind.INPUT, field(self.name, name), named_type.name, state)
             if state & ~State.ABSENT:
-                yield from type_entries(named_type.name)
+                yield from provided(named_type)
 
 
 def type_entries(*names: str) -> Iterator[Entry]:
@@ -102,6 +103,13 @@ def type_entries(*names: str) -> Iterator[Entry]:
     for name in names:
         if name not in _NO_USE and not name.startswith("__"):
             yield Entry(Kind.TYPE, name)
+
+
+def provided(type_: GraphQLNamedType) -> Iterator[Entry]:
+    """The TYPE entry of what an argument or input field holds; of a scalar marked as given, since its contents have
+    no entries, whatever else it may be on a later schema."""
+    state = State.GIVEN if isinstance(type_, GraphQLScalarType) else State.NONE
+    return (entry._replace(state=state) for entry in type_entries(type_.name))
 
 
 def plan_of(type_: GraphQLNamedType, plans: dict[str, Plan]) -> Plan | None:

@@ -43,7 +43,7 @@ from graphql import (
 from ..core.coordinate import Entry, Kind, State, argument, field
 from ..core.shape import unique_entries
 from .document import META, Concrete, Fragments, possible
-from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, type_entries
+from .inputs import ABSENT, GIVEN, NULL, Plan, Variable, plan_of, provided, type_entries
 
 MAX_SELECTIONS: Final = 10_000
 """Selections looked at in one operation, a fragment once per set of types that it stands on."""
@@ -51,7 +51,7 @@ MAX_SELECTIONS: Final = 10_000
 MAX_FIELDS: Final = 50_000
 """Fields recorded for one operation, one selection on an interface making one per object type."""
 
-_FEDERATION: Final = ("_entities", "_service")
+_FEDERATION: Final = {"_entities": "_Entity", "_service": "_Service"}
 
 
 class TooLarge(Exception):
@@ -132,7 +132,7 @@ class Uses:
         owners = [owner for owner in concrete if name in owner.fields]
         given = {item.name.value: item.value for item in node.arguments or ()}
         key = (parent.name, name, concrete)
-        if self._is_use(parent, name) and (given or key not in self._recorded):
+        if self._is_use(parent, name, type_) and (given or key not in self._recorded):
             if not given:
                 self._recorded.add(key)  # selected again without arguments, it adds nothing
             self._record(parent, name, definition, given)
@@ -146,11 +146,11 @@ class Uses:
         below = {get_named_type(owner.fields[name].type) for owner in owners}
         return type_, frozenset().union(*(possible(self._schema, each) for each in below))
 
-    def _is_use(self, parent: GraphQLNamedType, name: str) -> bool:
+    def _is_use(self, parent: GraphQLNamedType, name: str, type_: GraphQLNamedType) -> bool:
         """Rule 5: introspection and what is below it are not schema use, nor are federation's own fields."""
         if name.startswith("__") or parent.name.startswith("__") or parent.name == "_Service":
             return False
-        return not (name in _FEDERATION and parent is self._root)
+        return not (parent is self._root and _FEDERATION.get(name) == type_.name)
 
     def _record(
         self, owner: Any, name: str, definition: GraphQLField, given: Mapping[str, ValueNode], validated: bool = True
@@ -202,7 +202,7 @@ class Uses:
         """
         type_ = get_named_type(place.type)
         if node is not None:
-            self.entries += type_entries(type_.name)
+            self.entries += provided(type_)
         if not isinstance(node, VariableNode):
             self.entries.append(Entry(kind, coordinate, type_.name, State(_state_of(node))))
             if node is not None and validated:

@@ -100,10 +100,10 @@ def unite(one: Shape, other: Shape) -> Shape:
 def _either(one: Entry | None, other: Entry | None) -> Entry:
     entry = one or other
     assert entry is not None
-    if one == other or entry.kind not in _STATED:
+    if one == other:
         return entry
     states = (one.state if one else State.NONE) | (other.state if other else State.NONE)
-    return entry._replace(state=states | State.UNCERTAIN)
+    return entry._replace(state=states | State.UNCERTAIN if entry.kind in _STATED else states)
 
 
 def weight_of(shape: ShapeColumns) -> int:

@@ -27,7 +27,7 @@ class State(IntFlag):
     """In which states an argument or input field was seen; one operation can hold several at once."""
 
     NONE = 0  # no states: a field, a type, an enum value, a directive
-    GIVEN = 1
+    GIVEN = 1  # of a type: it was a scalar, of whose contents there are no entries
     NULL = 2
     ABSENT = 4
     NULLABLE_VARIABLE = 8  # stands where a variable of nullable type without a non-null default stands

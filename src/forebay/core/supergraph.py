@@ -18,11 +18,13 @@ from graphql import (
     DocumentNode,
     EnumTypeDefinitionNode,
     EnumValueNode,
+    NamedTypeNode,
     Node,
     SchemaDefinitionNode,
     SchemaExtensionNode,
     StringValueNode,
     TypeDefinitionNode,
+    TypeExtensionNode,
     Visitor,
     print_ast,
     visit,
@@ -31,7 +33,6 @@ from graphql import (
 from .coordinate import field
 
 _MACHINERY = ("join__", "link__", "core__")
-_DIRECTIVES = ("link", "core", "inaccessible")
 
 Subgraphs = dict[str, tuple[str, ...]]
 """Coordinate of a type or field → names of the subgraphs that have it, in order."""
@@ -39,14 +40,17 @@ Subgraphs = dict[str, tuple[str, ...]]
 
 def is_supergraph(document: DocumentNode) -> bool:
     """Does it say of itself that it was composed of subgraphs?"""
-    nodes = (node for node in document.definitions if isinstance(node, SchemaDefinitionNode | SchemaExtensionNode))
-    directives = (each for node in nodes for each in node.directives or () if each.name.value in ("link", "core"))
-    return any("specs.apollo.dev/join/" in print_ast(each) for each in directives)
+    return bool(_links(document, "join"))
+
+
+def links(document: DocumentNode) -> bool:
+    """Does it import directives from other specifications?  Those it need not define."""
+    return bool(_links(document))
 
 
 def api_schema(document: DocumentNode) -> DocumentNode:
     """What of a supergraph clients see; any other document as it is."""
-    return visit(document, _ForClients()) if is_supergraph(document) else document
+    return visit(document, _ForClients(document)) if is_supergraph(document) else document
 
 
 def subgraphs(document: DocumentNode) -> Subgraphs:
@@ -69,19 +73,48 @@ def subgraphs(document: DocumentNode) -> Subgraphs:
 
 
 class _ForClients(Visitor):
-    def enter(self, node: Any, *_: Any) -> Any:
-        if isinstance(node, DirectiveNode | ConstDirectiveNode):
-            return REMOVE if _is_machinery(node.name.value) else None
-        if isinstance(node, DirectiveDefinitionNode):
-            return REMOVE if _is_machinery(node.name.value) else None
-        if isinstance(node, TypeDefinitionNode) and node.name.value.startswith(_MACHINERY):
-            return REMOVE
-        hidden = any(each.name.value == "inaccessible" for each in getattr(node, "directives", None) or ())
-        return REMOVE if hidden else None
+    """Of a type that clients do not see, its extensions and its places in unions and among interfaces go too."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        super().__init__()
+        self._inaccessible = _inaccessible(document)
+        types = (node for node in document.definitions if isinstance(node, TypeDefinitionNode | TypeExtensionNode))
+        self._types = {node.name.value for node in types if self._is_hidden(node)}
+
+    def enter(self, node: Any, _: Any, parent: Any, *__: Any) -> Any:
+        if isinstance(node, DirectiveNode | ConstDirectiveNode | DirectiveDefinitionNode):
+            name = node.name.value
+            machinery = name in ("link", "core") or name in self._inaccessible or name.startswith(_MACHINERY)
+            return REMOVE if machinery else None
+        if isinstance(node, NamedTypeNode):
+            return REMOVE if isinstance(parent, tuple | list) and node.name.value in self._types else None
+        if isinstance(node, TypeDefinitionNode | TypeExtensionNode):
+            name = node.name.value
+            return REMOVE if name in self._types or name.startswith(_MACHINERY) else None
+        return REMOVE if self._is_hidden(node) else None
+
+    def _is_hidden(self, node: Any) -> bool:
+        return any(each.name.value in self._inaccessible for each in getattr(node, "directives", None) or ())
 
 
-def _is_machinery(directive: str) -> bool:
-    return directive in _DIRECTIVES or directive.startswith(_MACHINERY)
+def _links(document: DocumentNode, specification: str = "") -> list[Any]:
+    """The directives by which the schema says that it follows others, or one of federation's specifications."""
+    nodes = (node for node in document.definitions if isinstance(node, SchemaDefinitionNode | SchemaExtensionNode))
+    directives = (each for node in nodes for each in node.directives or () if each.name.value in ("link", "core"))
+    return [each for each in directives if not specification or f"specs.apollo.dev/{specification}/" in print_ast(each)]
+
+
+def _inaccessible(document: DocumentNode) -> set[str]:
+    """The names of `@inaccessible`, which a link can rename: `as: "private"`, or one of its imports."""
+    names = {"inaccessible"}
+    for link in _links(document, "inaccessible"):
+        names.add(_argument(link, "as") or "inaccessible")
+        given = next((each.value for each in link.arguments or () if each.name.value == "import"), None)
+        for imported in getattr(given, "values", ()):
+            for item in getattr(imported, "fields", ()):
+                if item.name.value == "as":
+                    names.add(str(getattr(item.value, "value", "")).removeprefix("@"))
+    return names
 
 
 def _names(document: DocumentNode) -> dict[str, str]:

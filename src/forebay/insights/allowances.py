@@ -50,8 +50,11 @@ class Allowances:
         }
         return replace(seen, clients=clients) if clients else None
 
-    def passing(self, change: Change, affected: Affected, requests: int) -> tuple[Affected, tuple[str, ...]]:
-        """What of the affected traffic counts, and why the rest does not; `requests` are all of the window."""
+    def passing(
+        self, change: Change, affected: Affected, requests: int, besides: int = 0
+    ) -> tuple[Affected, tuple[str, ...]]:
+        """What of the affected traffic counts, and why the rest does not; `requests` are all of the window, and
+        `besides` those that the same may have broken elsewhere."""
         left: Affected = []
         why: dict[str, None] = {}
         id_ = change.id()
@@ -61,7 +64,7 @@ class Allowances:
                 left.append((seen, effect))
             else:
                 why[f"marked as safe for {seen.named()} by {mark.author}: {mark.reason}"] = None
-        number = sum(seen.requests() for seen, _ in left)
+        number = besides + sum(seen.requests() for seen, _ in left)
         if left and (number < self.min_requests or 100 * number < self.min_percent * requests):
             why[f"{number:,} of {requests:,} requests are below the threshold"] = None
             left = []

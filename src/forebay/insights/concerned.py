@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from graphql import GraphQLSchema
 
 from ..core.coordinate import Entry, Kind, State
 from ..core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
@@ -17,7 +19,10 @@ from .answers import Scope
 from .place_changes import Change
 from .seen import Seen
 from .touches import Comparison
+from .type_changes import root_name
 from .window import Window, utc
+
+DEFAULT_ROOTS = {"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}
 
 _Raw = tuple[str, str, str, int]
 _ENTRIES = msgspec.json.Decoder(list[_Raw])
@@ -43,6 +48,7 @@ class Concerned:
         self._coverages = {FULL_COVERAGE, *lesser}
         rows = [(row["coordinate"], row["named_type"]) for row in store.query(queries.FIELD_TYPES, self._parameters)]
         self._moved = sorted(row for row in rows if compared.moved.field(*row))
+        self._roots = self._former_roots(compared.schemas.old)
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
     def some(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
@@ -55,7 +61,7 @@ class Concerned:
                 continue
             asked = self._parameters | {
                 "coordinates": sorted(touch.coordinates),
-                "types": sorted(touch.types),
+                "types": sorted(touch.types | self._roots),
                 "moved": [coordinate for coordinate, _ in self._moved],
                 "moved_types": [type_ for _, type_ in self._moved],
                 "everything": int(touch.everything),
@@ -68,6 +74,13 @@ class Concerned:
                 found += self._seen([row["id"] for row in rows[start : start + PORTION]])
             left += rows[0]["n"] - len(rows) if rows else 0
         return found, left
+
+    def _former_roots(self, old: GraphQLSchema) -> set[str]:
+        """Types that are roots of a schema of this graph, and others of the old one."""
+        blocks = self._store.query(queries.ROOTS, self._parameters | {"pattern": r"\bschema\b[^{}]*[{]([^{}]*)[}]"})
+        named = [dict(re.findall(r"(\w+)\s*:\s*(\w+)", row["block"])) or DEFAULT_ROOTS for row in blocks]
+        now = {root_name(old, kind) for kind in DEFAULT_ROOTS}
+        return {name for roots in named for name in roots.values() if name in old.type_map} - now
 
     def _seen(self, ids: list[str]) -> list[Seen]:
         asked = self._parameters | {"shapes": ids}

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from graphql import DocumentNode, GraphQLSchema, NamedTypeNode, NonNullTypeNode, OperationDefinitionNode, TypeNode
+from graphql import (
+    DocumentNode,
+    GraphQLSchema,
+    ListValueNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    TypeNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
 
 from .conditions import Answers, compared
 from .type_changes import all_reachable
@@ -21,12 +33,14 @@ class Judged:
 
     `answers`: how those differ if nothing is, None if that can't be told.
     `reach`: names of all types that values of its variables can hold; `nullable`: can a variable be null?
+    `in_lists`: can one that stands in a list of the document?
     """
 
     broken: tuple[str, ...]
     answers: Answers | None
     reach: frozenset[str]
     nullable: bool
+    in_lists: bool
 
 
 class Documents:
@@ -67,18 +81,32 @@ class Documents:
         return MOST_DOCUMENTS - len(self._judged)
 
     def _judge(self, document: DocumentNode, broken: list[str]) -> Judged:
-        types = [
-            variable.type
+        types = {
+            variable.variable.name.value: variable.type
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
             for variable in node.variable_definitions or ()
-        ]
+        }
+        nullable = {name for name, type_ in types.items() if not isinstance(type_, NonNullTypeNode)}
         return Judged(
             broken=tuple(broken),
             answers=None if broken else compared(self._old, self._new, document),
-            reach=all_reachable((self._old, self._new), map(_named, types)),
-            nullable=any(not isinstance(type_, NonNullTypeNode) for type_ in types),
+            reach=all_reachable((self._old, self._new), map(_named, types.values())),
+            nullable=bool(nullable),
+            in_lists=bool(nullable and nullable & _elements(document)),
         )
+
+
+def _elements(document: DocumentNode) -> set[str]:
+    """The variables that stand in lists."""
+    found: set[str] = set()
+
+    class Lists(Visitor):
+        def enter_list_value(self, node: ListValueNode, *_: Any) -> None:
+            found.update(each.name.value for each in node.values if isinstance(each, VariableNode))
+
+    visit(document, Lists())
+    return found
 
 
 def _named(node: TypeNode) -> str:

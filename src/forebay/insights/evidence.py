@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 
-from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
+from graphql import GraphQLInputObjectType, GraphQLScalarType, GraphQLSchema, get_named_type, specified_scalar_types
 
 from ..core.coordinate import Entry, Kind, State, argument, field
-from ..core.shape import Coverage, Shape
+from ..core.shape import FULL_COVERAGE, Coverage, Shape
 from .type_changes import Hit, all_reachable, reachable
+
+_BUILT_IN = frozenset(specified_scalar_types)
 
 PROVIDED = State.GIVEN | State.NULL | State.NULLABLE_VARIABLE
 """The place stands in the document or in the variables, whatever it holds."""
@@ -98,11 +100,17 @@ class Evidence:
 
         Its entries say nothing of those types.
         """
-        if not self._given:
-            return frozenset()
-        types = _types_of_places(old)
+        types = _types_of_places(old) if self._given else {}
         others = [types[place] for place, type_ in self._given.items() if types.get(place, type_) != type_]
+        others += [name for name in self._opaque() if not isinstance(old.type_map.get(name), GraphQLScalarType)]
         return all_reachable((old,), others) if others else frozenset()
+
+    def _opaque(self) -> set[str]:
+        """Types that may have been scalars where it ran: only Forebay's own agents tell."""
+        if self.shape.coverage == FULL_COVERAGE:
+            return {entry.coordinate for entry in self._of(Kind.TYPE) if entry.state & State.GIVEN}
+        told = self.objects | {value.partition(".")[0] for value in self.enum_values}
+        return {*self._given.values()} - told - _BUILT_IN
 
 
 def places_of(schema: GraphQLSchema, type_: str) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Final
 from graphql import GraphQLSchema, get_named_type
 
 from .evidence import Evidence
-from .type_changes import field_at, root_name
+from .type_changes import field_at, of_interfaces, root_name
 
 _GONE: Final = ""
 _OF_INTERFACE: Final = "*"
@@ -53,9 +53,4 @@ class Gone:
             return None
         if after is not None:
             return str(get_named_type(after.type).name)
-        return _OF_INTERFACE if _of_interface(self._old, coordinate) else _GONE
-
-
-def _of_interface(schema: GraphQLSchema, coordinate: str) -> bool:
-    type_, _, name = coordinate.partition(".")
-    return any(name in each.fields for each in getattr(schema.type_map.get(type_), "interfaces", ()))
+        return _OF_INTERFACE if of_interfaces(self._old, coordinate) else _GONE

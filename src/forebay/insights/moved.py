@@ -7,14 +7,28 @@ find it.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from typing import Any, Final
 
-from graphql import GraphQLSchema, get_named_type, is_abstract_type
+from graphql import GraphQLSchema, get_named_type, is_abstract_type, is_composite_type
 
 from ..core.coordinate import Kind
 from ..core.shape import OperationType, Shape
 from .evidence import Evidence
+from .place_changes import Change
 from .type_changes import all_reachable, field_at, root_name
+
+_BY_ENTRIES_ALONE: Final = frozenset(
+    (
+        "type_kind_changed",
+        "field_type_changed",
+        "argument_type_changed",
+        "argument_default_changed",
+        "input_field_type_changed",
+        "enum_value_removed",
+    )
+)
 
 
 class Moved:
@@ -35,8 +49,14 @@ class Moved:
         return found
 
     def shape(self, shape: Shape) -> bool:
-        """Was any of its fields?"""
-        return any(entry.kind is Kind.FIELD and self.field(*entry[1:3]) for entry in shape.entries)
+        """Was any of its fields, or the root, of which it selects a field?"""
+        root = root_name(self._old, shape.type)
+        fields = [entry for entry in shape.entries if entry.kind is Kind.FIELD]
+        if any(self.field(*entry[1:3]) for entry in fields):
+            return True
+        if not (root and fields) or any(entry.coordinate.startswith(f"{root}.") for entry in fields):
+            return False
+        return not any(name in shape.document for name in ("_entities", "_service"))  # these are no use of the root
 
     def types(self, evidence: Evidence) -> frozenset[str]:
         """What can stand now below such fields, their arguments' types among it."""
@@ -51,6 +71,27 @@ class Moved:
             if field is not None and self.field(coordinate, entry.named_type):
                 starts.add(get_named_type(field.type).name)
         return frozenset().union(*(_below(self._old, start) for start in starts))
+
+    def hidden(self, change: Change, document: str) -> bool:
+        """Could this matter to a document that stays valid, and on these types only entries would say so?"""
+        if change.kind not in _BY_ENTRIES_ALONE:
+            return False
+        if change.kind == "type_kind_changed":
+            return True
+        owner, _, name = change.coordinate.partition("(")[0].partition(".")
+        names = _returning(self._old, owner) if change.kind == "enum_value_removed" else {name}
+        return not names.isdisjoint(re.findall(r"\w+", document))
+
+
+@lru_cache(maxsize=256)
+def _returning(schema: GraphQLSchema, enum: str) -> frozenset[str]:
+    """The names of fields that return it."""
+    fields = (item for each in schema.type_map.values() if is_composite_type(each) for item in _fields(each).items())
+    return frozenset(name for name, field in fields if get_named_type(field.type).name == enum)
+
+
+def _fields(type_: Any) -> dict[str, Any]:
+    return getattr(type_, "fields", {})
 
 
 @lru_cache(maxsize=256)
@@ -67,7 +108,7 @@ def _below(schema: GraphQLSchema, start: str) -> frozenset[str]:
         if is_abstract_type(type_):
             pending += [each.name for each in schema.get_possible_types(type_)]
         pending += [each.name for each in getattr(type_, "interfaces", ())]
-        for field in getattr(type_, "fields", {}).values():
+        for field in _fields(type_).values():
             pending.append(get_named_type(field.type).name)
             arguments = getattr(field, "args", {}).values()
             found |= all_reachable((schema,), (get_named_type(place.type).name for place in arguments))

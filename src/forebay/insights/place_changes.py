@@ -12,6 +12,7 @@ from graphql import (
     GraphQLArgument,
     GraphQLInputField,
     GraphQLNonNull,
+    Undefined,
     is_required_argument,
     print_ast,
 )
@@ -104,7 +105,7 @@ def applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
 def _uses(element: Any) -> dict[str, str]:
     """As written → name, of the directives that the schema's author put on an element."""
     nodes = [element.ast_node, *(getattr(element, "extension_ast_nodes", None) or ())]
-    directives: Iterable[DirectiveNode] = (each for node in nodes if node for each in node.directives or ())
+    directives: Iterable[DirectiveNode] = (each for node in nodes for each in getattr(node, "directives", None) or ())
     return {
         print_ast(each): f"@{each.name.value}"
         for each in directives
@@ -113,9 +114,13 @@ def _uses(element: Any) -> dict[str, str]:
 
 
 def default(place: GraphQLArgument | GraphQLInputField) -> str | None:
-    """The default as SDL writes it; None if there is none.  Every schema here was built from SDL."""
+    """The default as SDL writes it; None if there is none.  Every schema here was built from SDL.
+
+    graphql-core 3.2 takes a default that is not of its type, and does without; later ones refuse the schema.
+    """
     node = place.ast_node.default_value if place.ast_node else None
-    return print_ast(node) if node else None
+    ignored = not hasattr(place, "default") and place.default_value is Undefined
+    return print_ast(node) if node and not ignored else None
 
 
 def retyped(coordinate: str, old: object, new: object) -> str:

@@ -28,7 +28,7 @@ from graphql.validation.specified_rules import specified_sdl_rules
 from graphql.validation.validate import validate_sdl
 
 from ..core.coordinate import Kind, argument, field
-from ..core.supergraph import Subgraphs, api_schema, subgraphs
+from ..core.supergraph import Subgraphs, api_schema, links, subgraphs
 from .mistakes import BadSchema
 
 
@@ -54,14 +54,15 @@ class Published(NamedTuple):
 def build(sdl: str, which: str, strict: bool = True) -> GraphQLSchema:
     """The schema that clients see.  BadSchema with every error found, each with its line and column.
 
-    Not `strict`: directives that the text does not define are let through, as those of federation
-    in what a router publishes.  Of a supergraph, what clients do not see is left out.
+    Not `strict`, or where the text links to other specifications: directives that it does not define are let
+    through, as those of federation.  Of a supergraph, what clients do not see is left out.
     """
     if not sdl.strip():
         raise BadSchema(which, ["it is empty"])
     try:
-        document = api_schema(parse(sdl))
-        problems = [_located(error) for error in validate_sdl(document, rules=_RULES if strict else _LENIENT)]
+        parsed = parse(sdl)
+        document, rules = api_schema(parsed), _RULES if strict and not links(parsed) else _LENIENT
+        problems = [_located(error) for error in validate_sdl(document, rules=rules)]
         if not problems:
             schema = build_ast_schema(document, assume_valid_sdl=True)
             problems = [_located(error) for error in validate_schema(schema)]

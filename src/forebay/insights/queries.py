@@ -32,6 +32,9 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
+ROOTS = f"SELECT DISTINCT extract(sdl, {{pattern:String}}) AS block FROM schemas WHERE {_GRAPH}"
+"""What stands in the braces of each `schema { … }`; empty where there is none."""
+
 SCHEMAS_RUN = f"""
 SELECT schema_version, sdl FROM schemas
 WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffic WHERE {_IN_WINDOW})

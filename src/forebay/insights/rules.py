@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from graphql import GraphQLNonNull, GraphQLSchema, get_named_type
+from graphql import GraphQLNonNull, GraphQLSchema, get_named_type, is_composite_type
 
 from ..core.coordinate import State
 from ..core.shape import Coverage, OperationType
@@ -18,7 +18,16 @@ from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
-from .type_changes import Hit, named_refused, output_fits, root_name, value_refused
+from .type_changes import (
+    VALIDATES_ONE_OF,
+    Hit,
+    around,
+    named_refused,
+    of_interfaces,
+    output_fits,
+    root_name,
+    value_refused,
+)
 
 
 class Effect(NamedTuple):
@@ -54,7 +63,7 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
     match change.kind:
         case "type_kind_changed":
             involved = owner in evidence.types or owner in judged.reach
-            return Effect(Hit.MAYBE, f"what was sent or returned as {owner} is not known") if involved else NO
+            return _of_another_kind(schemas, owner, evidence, judged) if involved else NO
         case "field_type_changed":
             name = change.coordinate.partition(".")[2]
             old, new = (type_of(schema, owner).fields[name].type for schema in schemas)
@@ -66,9 +75,9 @@ def when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Jud
         case "interface_removed" | "union_member_removed":
             return _condition(change, judged)
         case "argument_type_changed" | "directive_argument_type_changed":
-            return _type_when_valid(schemas, change, evidence, in_variables=False)
+            return _type_when_valid(schemas, change, evidence, judged, in_variables=False)
         case "input_field_type_changed":
-            return _type_when_valid(schemas, change, evidence, in_variables=owner in judged.reach)
+            return _type_when_valid(schemas, change, evidence, judged, in_variables=owner in judged.reach)
         case "one_of_added":
             return _one_of_when_valid(schemas, change, evidence, judged)
         case "input_field_removed" | "input_field_added" | "input_field_default_changed" | "enum_value_removed":
@@ -111,30 +120,29 @@ def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 
 def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    return _yes(change.coordinate in evidence.types)
+    if change.coordinate in evidence.types:
+        return YES
+    return _met(change.coordinate) if len(around(schemas.old, change.coordinate) & evidence.types) > 1 else NO
+
+
+def _met(member: str) -> Effect:
+    return Effect(Hit.MAYBE, f"its document is not known, in which conditions may meet in {member}")
 
 
 def _left(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
-    """An object type left an abstract one: who uses both, or a third type that overlaps with the abstract one
-    through the object alone, so that one can no longer be a condition inside the other."""
+    """An object type left an abstract one: who uses both, or a third type that the object belongs to as well: one may
+    have been a condition inside the other, and the object can stand there perhaps only since it ran."""
     abstract, member = _pair(change)
     if evidence.types >= {abstract, member}:
         return YES
-    if abstract in evidence.types and any(_parted(schemas, abstract, name) for name in evidence.types):
-        return Effect(Hit.MAYBE, f"its document is not known, in which conditions may have met in {member} alone")
-    return NO
+    met = around(schemas.old, member) & evidence.types
+    return _met(member) if abstract in met and len(met) > 1 else NO
 
 
 def _pair(change: Change) -> tuple[str, str]:
     """The abstract type that lost an object type, and that."""
     pair = (change.coordinate, change.detail)
     return pair if change.kind == "union_member_removed" else (pair[1], pair[0])
-
-
-def _parted(schemas: Schemas, one: str, other: str) -> bool:
-    """Could an object be of both types, and can none any more?"""
-    before, after = (possible(schema, one) & possible(schema, other) for schema in schemas)
-    return bool(before) and not after
 
 
 def _returned(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
@@ -151,6 +159,32 @@ def _condition(change: Change, judged: Judged) -> Effect | None:
     if (abstract, member) in judged.answers.lost:
         return Effect(Hit.YES, f"what it selects on {abstract} is no longer answered for {member}")
     return None
+
+
+def _of_another_kind(schemas: Schemas, name: str, evidence: Evidence, judged: Judged) -> Effect | None:
+    """An object type, interface or union that became another of these is as good as before, where what the document
+    selects of it takes and answers the same on every type that can stand there now."""
+    old, new = (type_of(schema, name) for schema in schemas)
+    if not (is_composite_type(old) and is_composite_type(new)):
+        return Effect(Hit.MAYBE, f"what was sent or returned as {name} is not known")
+    if judged.answers is None:
+        return TOO_LARGE
+    if any(condition == name for condition, _ in judged.answers.lost):
+        return Effect(Hit.YES, f"what it selects on {name} is no longer answered")
+    selected = {each: item for each, item in getattr(old, "fields", {}).items() if f"{name}.{each}" in evidence.fields}
+    owners = [type_of(schemas.new, each) for each in {name, *possible(schemas.new, name)}]
+    same = all(
+        output_fits(item.type, now.type) and _taken(item) == _taken(now)
+        for each, item in selected.items()
+        for now in (getattr(owner, "fields", {}).get(each) for owner in owners)
+        if now
+    )
+    return None if same and not judged.answers.reshaped else Effect(Hit.MAYBE, f"{name} takes or answers other things")
+
+
+def _taken(field: Any) -> dict[str, tuple[str, str | None]]:
+    """The arguments of a field: their types and defaults."""
+    return {name: (str(place.type), default(place)) for name, place in field.args.items()}
 
 
 def _reshaped(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
@@ -182,6 +216,11 @@ def _added(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 def _default(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     required = change.severity is Severity.BREAKING
     states = State.ABSENT | State.NULLABLE_VARIABLE if required else State.ABSENT
+    if required and not evidence.occurred(change.coordinate):
+        field, _, argument = change.coordinate.partition("(")
+        above = (f"{each}({argument}" for each in of_interfaces(schemas.old, field) if each in evidence.fields)
+        if any(evidence.place(each, states) for each in above):
+            return Effect(Hit.MAYBE, f"whether {field} can be meant since it ran is not known")
     return _stated(evidence.place(change.coordinate, states))
 
 
@@ -197,13 +236,18 @@ def _type_changed(schemas: Schemas, change: Change, evidence: Evidence) -> Effec
     return max(_type_effect(change, evidence, required, refused), unsure, key=lambda effect: effect.hit)
 
 
-def _type_when_valid(schemas: Schemas, change: Change, evidence: Evidence, in_variables: bool) -> Effect | None:
-    """`in_variables`: the input object can be inside a variable, which no document shows."""
+def _type_when_valid(
+    schemas: Schemas, change: Change, evidence: Evidence, judged: Judged, in_variables: bool
+) -> Effect | None:
+    """`in_variables`: the input object can be inside a variable, which no document shows.  A list of the document
+    can hold a null all the same: `[$x]`, from a variable whose default null overrides."""
     old, new = (place_of(schema, change.coordinate) for schema in schemas)
     refused = value_refused(old.type, new.type)
     states = _refused_states(new)
     if not in_variables:
-        refused = min(named_refused(get_named_type(old.type), get_named_type(new.type)), Hit.MAYBE)
+        if not judged.in_lists:
+            refused = named_refused(get_named_type(old.type), get_named_type(new.type))
+        refused = min(refused, Hit.MAYBE)
         if "(" not in change.coordinate:
             states &= State.NULL  # an argument can be absent, as where its interface has a default
     if not refused and not states:
@@ -227,6 +271,12 @@ def _type_effect(change: Change, evidence: Evidence, states: State, refused: Hit
 
 
 def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+    """In a literal, a variable has to be of non-null type, whatever it held: only documents tell."""
+    effect = _one_field(schemas, change, evidence)
+    return effect if effect.hit or change.coordinate not in evidence.objects else Effect(Hit.MAYBE, _VALUES)
+
+
+def _one_field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     name = change.coordinate
     if name not in evidence.objects:
         return NO
@@ -242,10 +292,12 @@ def _one_of(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
 
 def _one_of_when_valid(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
     """In a literal, which holds one field, a variable decides whether that is null; no document shows it."""
+    if not VALIDATES_ONE_OF:
+        return by_entries(schemas, change, evidence)
     name, states = change.coordinate, State.NULL | State.NULLABLE_VARIABLE
     places = (f"{name}.{each}" for each in type_of(schemas.old, name).fields)
     if name in judged.reach or any(evidence.place(place, states) for place in places):
-        return by_entries(schemas, change, evidence)
+        return _one_field(schemas, change, evidence)
     if not judged.nullable or evidence.covers(Coverage.INPUTS):
         return None
     possible = not evidence.covers(Coverage.FIELDS) or name in evidence.reach(schemas.old)

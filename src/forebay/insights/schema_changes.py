@@ -31,7 +31,7 @@ from graphql import (
 from ..core.coordinate import field
 from .place_changes import BREAKING, DANGEROUS, SAFE, Change, applied, arguments, place, retyped
 from .published import kind_of
-from .type_changes import output_keeps
+from .type_changes import is_one_of, output_keeps
 
 EXECUTABLE = frozenset(
     (
@@ -125,7 +125,7 @@ def _fields(old: Any, new: Any) -> Iterator[Change]:
 
 
 def _input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> Iterator[Change]:
-    was, is_ = (getattr(type_, "is_one_of", False) for type_ in (old, new))  # graphql-core 3.2 has no @oneOf
+    was, is_ = is_one_of(old), is_one_of(new)
     if was != is_:
         kind, severity = ("one_of_added", BREAKING) if is_ else ("one_of_removed", SAFE)
         word = "takes exactly one field" if is_ else "takes any fields"

@@ -7,7 +7,7 @@ of it could be affected as far as its reporters could see; what cannot be told i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from .allowances import Affected, Allowances
@@ -82,15 +82,29 @@ class Judging:
         if unread:
             gaps.append(f"{unread:,} more operations are concerned, and were not judged")
         changes, old = self._compared.changes, self._compared.schemas.old
-        judged = [
-            *zip(changes, self._hits, (may_keep_from_merging(old, change) for change in changes), strict=True),
-            *((_operation_broken(affected), affected, False) for affected in self._broken.values()),
+        checked = [
+            _checked(change, affected, may_keep_from_merging(old, change), gaps, self._allowances, self._about.requests)
+            for change, affected in zip(changes, self._hits, strict=True)
         ]
-        checked = [_checked(*each, gaps, self._allowances, self._about.requests) for each in judged]
+        checked += self._operations_broken(gaps)
         checked.sort(key=lambda each: (list(Severity).index(each.severity), each.verdict is not Verdict.USED))
         outcome = _outcome(checked)
         changed = tuple(checked)
         return Check(self._about, outcome, exit_code(outcome, changed, fail_on), self._left_out, unjudged, changed)
+
+    def _operations_broken(self, gaps: list[str]) -> Iterator[CheckedChange]:
+        """One change may have broken them all: a threshold is of their requests together."""
+        broken = [(_operation_broken(affected), affected) for affected in self._broken.values()]
+        marked = self._allowances.marks.keys()
+        counted = [
+            0
+            if (change.id(), affected[0][0].shape.operation) in marked
+            else sum(seen.requests() for seen, _ in affected)
+            for change, affected in broken
+        ]
+        for (change, affected), number in zip(broken, counted, strict=True):
+            besides = sum(counted) - number
+            yield _checked(change, affected, False, gaps, self._allowances, self._about.requests, besides)
 
     def _settled(self, change: Change, affected: Affected) -> bool:
         counted, _ = self._allowances.passing(change, affected, self._about.requests)
@@ -98,9 +112,15 @@ class Judging:
 
 
 def _checked(
-    change: Change, affected: Affected, merging: bool, gaps: list[str], allowances: Allowances, requests: int
+    change: Change,
+    affected: Affected,
+    merging: bool,
+    gaps: list[str],
+    allowances: Allowances,
+    requests: int,
+    besides: int = 0,
 ) -> CheckedChange:
-    affected, passed = allowances.passing(change, affected, requests)
+    affected, passed = allowances.passing(change, affected, requests, besides)
     hit = max((effect.hit for _, effect in affected), default=Hit.NO)
     reasons = [effect.why for _, effect in affected if effect.hit is hit and effect.why]
     verdict = {Hit.YES: Verdict.USED, Hit.MAYBE: Verdict.UNKNOWN, Hit.NO: Verdict.UNUSED}[hit]

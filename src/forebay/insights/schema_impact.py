@@ -8,9 +8,10 @@ read, and everything where there is no document.  What neither can tell is a MAY
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, GraphQLUnionType
+from graphql import GraphQLSchema, get_named_type, is_abstract_type, is_input_type
 
 from ..core.shape import Coverage, Shape
 from .documents import MOST_DOCUMENTS, Documents, Judged
@@ -21,6 +22,7 @@ from .rules import NO, Effect, by_entries, when_valid
 from .touches import Comparison, needs
 from .type_changes import Hit
 
+UNSEEN = Effect(Hit.MAYBE, "the reporter does not show what is needed to tell")
 TOO_MANY = f"more than {MOST_DOCUMENTS:,} documents are concerned: the rest was judged by its entries alone"
 
 
@@ -53,29 +55,39 @@ class Judge:
         judged = self._documents.judge(evidence.shape.document) if _is_read(evidence, gone) else None
         if judged is not None and judged.broken:
             return self._attributed(evidence, judged.broken[0])
-        moved = evidence.moved(self._schemas.old)
-        if judged is None:
-            moved |= self._moved.types(evidence)
         effects = {number: self._effect(change, evidence, judged) for number, change in enumerate(self._changes)}
-        effects |= self._of_moved(moved, effects)
+        effects |= self._of_moved(evidence.moved(self._schemas.old), effects)
+        effects |= self._of_moved(self._moved.types(evidence), effects, evidence.shape.document if judged else None)
         return Impact({number: effect for number, effect in effects.items() if effect.hit})
 
-    def _of_moved(self, moved: frozenset[str], effects: dict[int, Effect]) -> dict[int, Effect]:
-        """Entries tell nothing of these types: what breaking changes of them do that have no effect so far."""
+    def _of_moved(
+        self, moved: frozenset[str], effects: dict[int, Effect], valid: str | None = None
+    ) -> dict[int, Effect]:
+        """Entries tell nothing of these types: what breaking changes of them do that have no effect so far.
+
+        `valid`: a document that stays so, and tells the rest.
+        """
         return {
             number: Effect(Hit.MAYBE, "it ran on a schema that had another type there")
             for number, change in enumerate(self._changes if moved else ())
-            if change.severity is Severity.BREAKING and _owner(change) in moved and not effects.get(number, NO).hit
+            if change.severity is Severity.BREAKING
+            and _owner(change) in moved
+            and not effects.get(number, NO).hit
+            and (valid is None or self._moved.hidden(change, valid))
         }
 
     def _attributed(self, evidence: Evidence, error: str) -> Impact:
         """The document broke: the breaking changes that its entries touch did it."""
-        effects = {}
+        effects, explained = {}, False
         for number, change in enumerate(self._changes):
-            effect = by_entries(self._schemas, change, evidence) or NO
-            if effect.hit and change.severity is not Severity.SAFE:
-                effects[number] = Effect(Hit.YES, error) if change.severity is Severity.BREAKING else effect
-        explained = any(self._changes[number].severity is Severity.BREAKING for number in effects)
+            if change.severity is Severity.SAFE or (effect := by_entries(self._schemas, change, evidence)) is None:
+                continue
+            if effect.hit and change.severity is Severity.BREAKING:
+                effect, explained = Effect(Hit.YES, error), True
+            elif not effect.hit and not self._visible(change, evidence, evidence.shape.coverage):
+                effect = UNSEEN
+            if effect.hit:
+                effects[number] = effect
         effects |= self._of_moved(self._moved.types(evidence), effects)
         return Impact(effects, "" if explained else error)
 
@@ -86,15 +98,21 @@ class Judge:
             effect = by_entries(self._schemas, change, evidence)
         else:
             effect = when_valid(self._schemas, change, evidence, judged)
-        if effect is not None and not effect.hit and not self._visible(change, evidence, judged):
+        seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
+        if effect is not None and not effect.hit and not self._visible(change, evidence, seen, judged):
             unread = judged is None and evidence.covers(Coverage.DOCUMENT) and self._documents.full
-            return Effect(Hit.MAYBE, TOO_MANY if unread else "the reporter does not show what is needed to tell")
+            return Effect(Hit.MAYBE, TOO_MANY) if unread else UNSEEN
         return effect or NO
 
-    def _visible(self, change: Change, evidence: Evidence, judged: Judged | None) -> bool:
-        """Would the entries show it if the change mattered to this shape?"""
+    def _visible(
+        self, change: Change, evidence: Evidence, seen: frozenset[Coverage], judged: Judged | None = None
+    ) -> bool:
+        """Would entries of this coverage show it if the change mattered to this shape?"""
         needed = needs(change)
-        seen = evidence.shape.coverage if judged else evidence.shape.coverage - {Coverage.DOCUMENT}
+        if change.kind in ("type_removed", "type_kind_changed") and is_input_type(
+            self._schemas.old.type_map[_owner(change)]
+        ):
+            needed |= {Coverage.ARGUMENTS, Coverage.INPUTS}
         if needed <= seen:
             return True
         owner = change.coordinate.partition("(")[0]
@@ -113,8 +131,10 @@ class Judge:
 
     def _unmerged(self, change: Change, evidence: Evidence) -> Effect:
         """A safe change of a field's type can keep it from merging with another's: only documents tell."""
+        if not may_keep_from_merging(self._schemas.old, change):
+            return NO
         selected = change.coordinate in evidence.fields or not evidence.covers(Coverage.FIELDS)
-        if selected and may_keep_from_merging(self._schemas.old, change):
+        if selected or _owner(change) in self._moved.types(evidence):
             return Effect(Hit.MAYBE, "its document is not known, in which this field must merge with others")
         return NO
 
@@ -131,10 +151,18 @@ def _owner(change: Change) -> str:
 
 def may_keep_from_merging(old: GraphQLSchema, change: Change) -> bool:
     """Can a change of this field's type make "Fields In Set Can Merge" fail, beside a sibling type's field?"""
-    if change.kind != "field_type_changed":
-        return False
-    type_ = old.type_map[change.coordinate.partition(".")[0]]
-    if isinstance(type_, GraphQLInterfaceType):
-        return True
-    abstract = (each for each in old.type_map.values() if isinstance(each, GraphQLInterfaceType | GraphQLUnionType))
-    return isinstance(type_, GraphQLObjectType) and any(old.is_sub_type(each, type_) for each in abstract)
+    return change.kind == "field_type_changed" and _owner(change) in _merging(old)
+
+
+@lru_cache(maxsize=16)
+def _merging(schema: GraphQLSchema) -> frozenset[str]:
+    """The types of which fields of two may have to merge: abstract ones, their object types, and all below."""
+    found: set[str] = set()
+    pending: list[Any] = [each for each in schema.type_map.values() if is_abstract_type(each)]
+    while pending:
+        type_ = pending.pop()
+        if type_.name not in found:
+            found.add(type_.name)
+            pending += schema.get_possible_types(type_) if is_abstract_type(type_) else ()
+            pending += [get_named_type(field.type) for field in getattr(type_, "fields", {}).values()]
+    return frozenset(found)

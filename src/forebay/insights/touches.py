@@ -12,7 +12,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphql import GraphQLSchema, get_named_type, is_abstract_type
+from graphql import GraphQLSchema, get_named_type
 
 from ..core.coordinate import State
 from ..core.shape import FULL_COVERAGE, Coverage, Shape
@@ -21,7 +21,8 @@ from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
-from .type_changes import all_reachable
+from .subgraph import served
+from .type_changes import all_reachable, around, of_interfaces
 
 HARMLESS = frozenset(
     (
@@ -96,6 +97,7 @@ class Comparison:
     """Two schemas, every change between them, and what the changes touch."""
 
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
+        old, new = served(old), served(new)
         self.schemas = Schemas(old, new)
         self.changes = changes(old, new)
         self.moved = Moved(old)
@@ -129,6 +131,8 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
         return EVERYTHING
     if owner.startswith("@"):  # only Forebay's own agents tell of directives, and of conditions on types
         return Touch(frozenset({owner})) if whole else EVERYTHING
+    if change.kind == "argument_default_changed":
+        return Touch(frozenset({owner, *of_interfaces(schemas.old, owner)}))
     if is_argument or change.kind.startswith("field_"):
         return Touch(frozenset({change.coordinate if whole and change.kind == "argument_removed" else owner}))
     given = places_of(schemas.old, type_)
@@ -137,8 +141,8 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
             return EVERYTHING  # whatever a nullable variable held
         own = Touch(given, frozenset({type_}))
         return own if whole else own | _holding(schemas.old, type_, given)
-    around = {type_, change.detail, *_around(schemas.old, type_)}
-    return Touch(given, frozenset(around - {""})) if whole else EVERYTHING
+    types = {type_, change.detail, *around(schemas.old, type_)}
+    return Touch(given, frozenset(types - {""})) if whole else EVERYTHING
 
 
 def _holding(schema: GraphQLSchema, type_: str, places: frozenset[str]) -> Touch:
@@ -147,13 +151,3 @@ def _holding(schema: GraphQLSchema, type_: str, places: frozenset[str]) -> Touch
         if type_ in all_reachable((schema,), (get_named_type(each.type).name for each in directive.args.values())):
             return EVERYTHING
     return Touch(frozenset(place.partition("(")[0] for place in places if "(" in place))
-
-
-def _around(schema: GraphQLSchema, name: str) -> list[str]:
-    """The abstract types that an object type belongs to: two of them may have met in it alone."""
-    type_ = schema.type_map.get(name)
-    return [
-        each.name
-        for each in schema.type_map.values()
-        if is_abstract_type(each) and type_ is not None and schema.is_sub_type(each, type_)
-    ]

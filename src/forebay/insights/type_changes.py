@@ -16,7 +16,10 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     get_named_type,
+    is_abstract_type,
     is_leaf_type,
+    is_object_type,
+    specified_directives,
 )
 
 # What JSON each built-in scalar takes (specification, "Input Coercion"); a long has more than 32 bits.
@@ -75,16 +78,20 @@ def value_refused(old: Any, new: Any) -> Hit:
     old, new = _nullable(old), _nullable(new)
     if isinstance(old, GraphQLList):
         if not isinstance(new, GraphQLList):
-            return Hit.YES
+            return Hit.MAYBE if _is_opaque(new) else Hit.YES
         nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
         # Editions of the specification differ in whether [1, 2] is a list of lists.
         deeper = isinstance(_nullable(new.of_type), GraphQLList) > isinstance(_nullable(old.of_type), GraphQLList)
         return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls or deeper else Hit.NO)
     if isinstance(new, GraphQLList):
         # One value stands for a list of one; but what a custom scalar takes can be a list, with anything in it.
-        opaque = isinstance(old, GraphQLScalarType) and old.name not in _TAKES
-        return max(value_refused(old, new.of_type), Hit.MAYBE if opaque else Hit.NO)
+        return max(value_refused(old, new.of_type), Hit.MAYBE if _is_opaque(old) else Hit.NO)
     return named_refused(old, new)
+
+
+def _is_opaque(type_: Any) -> bool:
+    """Is it a custom scalar?"""
+    return isinstance(type_, GraphQLScalarType) and type_.name not in _TAKES
 
 
 def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
@@ -105,10 +112,38 @@ def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
     return Hit.MAYBE
 
 
+VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_directives)
+"""graphql-core 3.2.6 takes the directive for one of the schema's own."""
+
+
+def is_one_of(type_: GraphQLInputObjectType) -> bool:
+    """By its directive, whatever this graphql-core makes of it."""
+    nodes = (type_.ast_node, *(type_.extension_ast_nodes or ()))
+    return any(each.name.value == "oneOf" for node in nodes if node for each in node.directives or ())
+
+
 def field_at(schema: GraphQLSchema, coordinate: str) -> Any:
     """The definition of `Type.field`, of an output or input type; None if the schema does not have it."""
     type_, _, name = coordinate.partition(".")
     return getattr(schema.type_map.get(type_), "fields", {}).get(name)
+
+
+def of_interfaces(schema: GraphQLSchema, coordinate: str) -> list[str]:
+    """The same field on the interfaces of its type: selected there, it is this one too."""
+    type_, _, name = coordinate.partition(".")
+    above = getattr(schema.type_map.get(type_), "interfaces", ())
+    return [f"{each.name}.{name}" for each in above if name in each.fields]
+
+
+@lru_cache(maxsize=4096)
+def around(schema: GraphQLSchema, name: str) -> frozenset[str]:
+    """The abstract types that an object type belongs to: two of them may meet in it alone."""
+    type_: Any = schema.type_map.get(name)
+    if not is_object_type(type_):
+        return frozenset()
+    return frozenset(
+        each.name for each in schema.type_map.values() if is_abstract_type(each) and schema.is_sub_type(each, type_)
+    )
 
 
 def root_name(schema: GraphQLSchema, kind: str) -> str:

@@ -81,8 +81,10 @@ class Conversation:
         match message.type:
             case "next" | "data":
                 if isinstance(message.payload, dict) and (errors := message.payload.get("errors")):
+                    at = errors_at(errors)
+                    executed = message.payload.get("data") is not None or any(at)
                     failed = self._failed.get(identifier, Outcome())
-                    self._failed[identifier] = failed.plus(Outcome(errors=True, at=errors_at(errors)))
+                    self._failed[identifier] = failed.plus(Outcome(errors=True, at=at, executed=executed))
             case "error":
                 errors = message.payload if isinstance(message.payload, list) else [message.payload]
                 self._settle(identifier, self._seconds(identifier), outcome_of_errors(errors))

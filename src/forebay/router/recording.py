@@ -51,6 +51,7 @@ class Recording:
                     None if goes_on else seconds,  # how long somebody listened is no duration
                     now,
                     weight // len(asked) + 500,
+                    outcome.executed,
                 )
             )
 

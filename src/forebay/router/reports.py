@@ -41,6 +41,7 @@ class Request(NamedTuple):
     seconds: float | None
     now: float
     weight: int
+    executed: bool
 
 
 class Reports:
@@ -150,4 +151,5 @@ def _count(reporter: Reporter, request: Request) -> None:
         errors=request.errors,
         seconds=request.seconds,
         now=request.now,
+        executed=request.executed,
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ..http_answer import was_executed
 from ..http_request import Asked, Unreadable, in_body, in_query, kind_of
 from ..places import Errors, errors_at
 
@@ -74,4 +75,4 @@ def _answered(result: _Result) -> Answered:
     errors = bytes(result.errors).strip() not in (b"null", b"[]")
     data = bytes(result.data)  # many servers answer what they refuse with null
     at = errors_at(msgspec.json.decode(result.errors)) if errors else {}
-    return Answered(errors, executed=data not in (b"", b"null"), refused=errors and not data, at=at)
+    return Answered(errors, executed=was_executed(data, at), refused=errors and not data, at=at)
