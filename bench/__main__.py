@@ -16,7 +16,7 @@ from .result import Result
 
 BENCHES = (
     *("record", "overhead", "router", "identical", "ingest", "load", "cost", "check", "first_answer"),
-    *("collect", "load_kafka", "fold", "partitions", "graphs", "catch_up", "peers"),
+    *("collect", "load_kafka", "fold", "partitions", "graphs", "catch_up", "store_away", "peers"),
 )
 FILE = Path(__file__).with_name("results.json")
 

@@ -16,7 +16,7 @@ from fake_collector import decoded
 from faults.pipeline import free_port
 
 ANSWERS = {
-    "forebay": b"{}",
+    "forebay": b'{"accepted":true}',
     "hive": b'{"id":"1","operations":{"accepted":1,"rejected":0}}',
     "apollo": b'{"tracesIgnored":true}',
 }
