@@ -1,4 +1,4 @@
-"""Two gunicorns of four workers each, whose workers come and go under load: what was answered is what counts."""
+"""gunicorns and uWSGIs of four workers, whose workers come and go under load: what was answered is what counts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,23 @@ def gunicorn(port: int, url: str, token: str, spool: Path, *options: str) -> Ite
         process.wait(60)
 
 
+@contextmanager
+def uwsgi(port: int, url: str, token: str, fifo: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Ended when its workers are done with what they do; told to by a signal it cuts them off."""
+    own = "import sys, pyuwsgi; sys.argv[0] = 'uwsgi'; pyuwsgi.run()"
+    command = [sys.executable, "-c", own, "--master", "--processes=4", f"--http-socket=127.0.0.1:{port}"]
+    more = [f"--chdir={HERE}", f"--master-fifo={fifo}", f"--binary-path={sys.executable}", "--disable-logging"]
+    environment = {**os.environ, "FOREBAY_URL": url, "FOREBAY_TOKEN": token}
+    process = subprocess.Popen([*command, *more, *options], env=environment)
+    try:
+        yield process
+        fifo.write_text("q")
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait(60)
+
+
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     pipeline = Pipeline(tmp_path / "data")
@@ -137,6 +155,36 @@ def test_two_prefork_hosts_with_workers_that_restart_are_counted_exactly_and_sig
         *_, before_last, _ = [moment for moment in arrivals(proxy.bodies)[worker] if moment < dead_since]
         unsealed = sum(one == worker and moment >= before_last for load in loads for moment, one in load.answered)
         assert 0 <= ledger[worker] - told[worker] <= unsealed
+
+
+@pytest.mark.skipif(not find_spec("pyuwsgi"), reason="Linux only")
+@pytest.mark.parametrize(
+    ("app", "option", "preloads"),
+    [
+        ("preloaded_app", "--enable-threads", 2),  # by the master, which is the same process once it has reloaded
+        ("preloaded_app", "--py-call-uwsgi-fork-hooks", 2),
+        ("prefork_app", "--lazy-apps", 0),
+        ("prefork_app", "--gevent=50", 0),
+    ],
+)
+def test_uwsgi_which_forks_without_pythons_hooks_is_counted_exactly_through_a_graceful_reload(
+    pipeline: Pipeline, tmp_path: Path, app: str, option: str, preloads: int
+) -> None:
+    load = Load(free_port())
+    module = f"--module={app}:application"
+    token = pipeline.token(graph="uwsgi")
+    with uwsgi(load.port, pipeline.url, token, tmp_path / "fifo", module, option) as master:
+        load.start()
+        try:
+            until(lambda: len(load.workers(0)) == 4)
+            master.send_signal(signal.SIGHUP)
+            until(lambda: len(load.workers(0)) == 8)
+        finally:
+            load.stop()
+    ledger = {**Counter(worker for _, worker in load.answered)}
+    if preloads:
+        ledger[str(master.pid)] = preloads
+    assert counted(pipeline, "uwsgi") == ledger
 
 
 def arrivals(bodies: list[tuple[float, bytes]]) -> dict[str, list[float]]:

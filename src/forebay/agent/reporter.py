@@ -8,7 +8,6 @@ its own agent id.  With a spool, what can't be sent in time is left on disk for 
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import time
@@ -29,6 +28,7 @@ from .faults import Faults, logger
 from .outcomes import Sample, Sampling
 from .places import Errors
 from .post import Post
+from .processes import after_in_child, at_exit, threads_run
 from .recorder import Limits, Recorder
 from .spool import Spool, folder_of
 from .worker import Worker
@@ -201,6 +201,8 @@ class Reporter:
                 self._analyst.start()
                 self._courier.start()
                 self._running = True
+                if not threads_run():
+                    self.faults.note("threads", "uWSGI needs --enable-threads: reports wait for requests, or its end")
             except Exception as exc:
                 self.faults.note("start", exc)
 
@@ -234,6 +236,7 @@ class Reporter:
 
 _alive: WeakSet[Reporter] = WeakSet()
 _finalized: set[int] = set()  # processes
+_ended: set[int] = set()  # likewise
 
 
 def _sender(url: str, token: str) -> Send | None:
@@ -247,6 +250,9 @@ def _sender(url: str, token: str) -> Send | None:
 
 
 def _flush_at_exit() -> None:
+    if os.getpid() in _ended:
+        return
+    _ended.add(os.getpid())
     deadline = time.monotonic() + FLUSH_AT_EXIT
     for reporter in list(_alive):
         reporter.flush(max(deadline - time.monotonic(), 0))
@@ -268,6 +274,5 @@ def _start_afresh_in_child() -> None:
         reporter.start_afresh()
 
 
-atexit.register(_flush_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh_in_child)
+at_exit(_flush_at_exit)
+after_in_child(_start_afresh_in_child)
