@@ -8,11 +8,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -67,8 +68,15 @@ assert len(ticks) > before + 10
 reporter.record("query Last { a }")  # the end of the process sends it
 """
     collector.faults.append("hang")  # an attempt that takes its time
+
+    def end_it() -> None:
+        while collector.faults:  # until the attempt has come
+            time.sleep(0.01)
+        time.sleep(0.5)
+        collector.over.set()
+
     patched = "from gevent import monkey; monkey.patch_all()\nimport gevent\n"
-    Timer(0.7, collector.over.set).start()
+    Thread(target=end_it, daemon=True).start()
     run(program, collector.url, patched)
     assert {name: count for (_, _, name, _), count in collector.usage().items()} == {
         **dict.fromkeys("ABCD", 50),
