@@ -8,7 +8,6 @@ find it.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from graphql import GraphQLSchema, get_named_type, is_abstract_type, is_composite_type
@@ -17,6 +16,7 @@ from ..core.coordinate import Kind
 from ..core.shape import OperationType, Shape
 from .evidence import Evidence
 from .place_changes import Change
+from .remembered import remembered
 from .type_changes import all_reachable, field_at, root_name
 
 _BY_ENTRIES_ALONE: Final = frozenset(
@@ -83,7 +83,7 @@ class Moved:
         return not names.isdisjoint(re.findall(r"\w+", document))
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _returning(schema: GraphQLSchema, enum: str) -> frozenset[str]:
     """The names of fields that return it."""
     fields = (item for each in schema.type_map.values() if is_composite_type(each) for item in _fields(each).items())
@@ -94,7 +94,7 @@ def _fields(type_: Any) -> dict[str, Any]:
     return getattr(type_, "fields", {})
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _below(schema: GraphQLSchema, start: str) -> frozenset[str]:
     """This type and all that a selection on it can reach, arguments included."""
     found: set[str] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -21,6 +20,8 @@ from graphql import (
     is_object_type,
     specified_directives,
 )
+
+from .remembered import remembered
 
 # What JSON each built-in scalar takes (specification, "Input Coercion"); a long has more than 32 bits.
 _TAKES = {
@@ -135,7 +136,7 @@ def of_interfaces(schema: GraphQLSchema, coordinate: str) -> list[str]:
     return [f"{each.name}.{name}" for each in above if name in each.fields]
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def around(schema: GraphQLSchema, name: str) -> frozenset[str]:
     """The abstract types that an object type belongs to: two of them may meet in it alone."""
     type_: Any = schema.type_map.get(name)
@@ -151,7 +152,7 @@ def root_name(schema: GraphQLSchema, kind: str) -> str:
     return getattr(getattr(schema, f"{kind}_type", None), "name", "")
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def reachable(schema: GraphQLSchema, name: str) -> frozenset[str]:
     """The names of all types that a value of this input type can hold, itself among them."""
     found: set[str] = set()
