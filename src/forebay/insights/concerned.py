@@ -22,7 +22,7 @@ from .touches import Comparison
 from .type_changes import root_name
 from .window import Window, utc
 
-DEFAULT_ROOTS = {"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}
+DEFAULT_ROOTS = ("Query", "Mutation", "Subscription")
 
 _Raw = tuple[str, str, str, int]
 _ENTRIES = msgspec.json.Decoder(list[_Raw])
@@ -77,10 +77,10 @@ class Concerned:
 
     def _former_roots(self, old: GraphQLSchema) -> set[str]:
         """Types that are roots of a schema of this graph, and others of the old one."""
-        blocks = self._store.query(queries.ROOTS, self._parameters | {"pattern": r"\bschema\b[^{}]*[{]([^{}]*)[}]"})
-        named = [dict(re.findall(r"(\w+)\s*:\s*(\w+)", row["block"])) or DEFAULT_ROOTS for row in blocks]
-        now = {root_name(old, kind) for kind in DEFAULT_ROOTS}
-        return {name for roots in named for name in roots.values() if name in old.type_map} - now
+        rows = self._store.query(queries.ROOTS, self._parameters | {"pattern": r"\bschema\b[^{}]*[{]([^{}]*)[}]"})
+        named = [re.findall(r"\w+\s*:\s*(\w+)", row["blocks"]) or DEFAULT_ROOTS for row in rows]
+        now = {root_name(old, default.lower()) for default in DEFAULT_ROOTS}
+        return {name for names in named for name in names if name in old.type_map} - now
 
     def _seen(self, ids: list[str]) -> list[Seen]:
         asked = self._parameters | {"shapes": ids}
