@@ -173,12 +173,18 @@ def test_uwsgi_which_forks_without_pythons_hooks_is_counted_exactly_through_a_gr
     load = Load(free_port())
     module = f"--module={app}:application"
     token = pipeline.token(graph="uwsgi")
-    with uwsgi(load.port, pipeline.url, token, tmp_path / "fifo", module, option) as master:
+    with (
+        faulty_proxy(pipeline.port) as proxy,
+        uwsgi(load.port, proxy.url, token, tmp_path / "fifo", module, option) as master,
+    ):
         load.start()
         try:
             until(lambda: len(load.workers(0)) == 4)
+            if preloads:  # uWSGI runs nothing before its master is replaced, nor at its end
+                until(lambda: len(arrivals(proxy.bodies).get(str(master.pid), ())) == 1)
             master.send_signal(signal.SIGHUP)
             until(lambda: len(load.workers(0)) == 8)
+            until(lambda: len(arrivals(proxy.bodies).get(str(master.pid), ())) == preloads)
         finally:
             load.stop()
     ledger = {**Counter(worker for _, worker in load.answered)}

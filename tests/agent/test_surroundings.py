@@ -116,6 +116,7 @@ signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 signal.setitimer(signal.ITIMER_REAL, 0.5)
 while True:
     reporter.record("query Q { a }")
+    time.sleep(0.0001)
 """
     closed, recorded = run(program, collector.url).split()
     assert closed == "True"

@@ -193,13 +193,14 @@ def test_a_token_without_its_rows_is_forgotten_or_else_they_are_lost(own: Front,
     store.migrate()
     [block, _] = blocks(org)
     put(store, block)
-    [row] = store.query(
+    parts = store.query(  # two, where the block's minutes lie on both sides of a week's end
         "SELECT path FROM system.parts WHERE active AND database = {database:String} AND table = 'traffic'",
         {"database": store.database},
     )
     own.kill()
-    shutil.rmtree(row["path"])
-    assert (forget_orphans(own.data) if forget else 1) == 1
+    for part in parts:
+        shutil.rmtree(part["path"])
+    assert (forget_orphans(own.data) if forget else len(parts)) == len(parts) > 0
     assert forget_orphans(own.data) == 0 if forget else True
     own.start()
     put(store, block)

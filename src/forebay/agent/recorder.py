@@ -1,9 +1,10 @@
 """Requests become tallies.
 
-On the request's path a request without errors is noted, and every 32nd counts them all: of a known
-operation that is a few dictionary lookups and additions.  What is new waits, with its variables,
-for the background thread to analyse it; when too much waits, a request counts at once under a
-shape that covers nothing.  Values of variables stay in this process's memory, no longer than that.
+On the request's path a request is noted, with its variables, and nothing is locked: a signal's handler
+may flush whatever it interrupts.  The background thread counts 32 at a time: of a known operation
+that is a few dictionary lookups and additions.  What is new waits to be analysed; when too much
+waits, a request counts at once under a shape that covers nothing.  Values of variables stay in this
+process's memory, no longer than that.
 
 Memory is bounded: past the bound tallies become coarser in a fixed order (client versions,
 clients, operations).  Whatever happens here, the sum of requests stays exact.
@@ -37,6 +38,9 @@ NO_PATHS: Final[Errors] = {}
 TOGETHER: Final = 32
 """Requests counted at once.  One by one, each would find the processor's caches full of its host's work: 11 µs
 instead of 2 (measured in a server)."""
+MOST_RECENT: Final = 1_000
+"""Requests not counted yet, past which a request's own thread counts them: the background one does not come to it."""
+COUNTED_WITHIN: Final = 0.05  # seconds, that these never take
 
 TALLY_BYTES: Final = 800  # measured: 530, and 20 for each bucket of its histogram
 LAST_MINUTE: Final = 2**31  # that a report can hold; a collector knows better than a clock so far off
@@ -121,6 +125,7 @@ class Recorder:
         self._ever_lost: Counter[str] = Counter()
         self._coarsened: Counter[str] = Counter()
         self._adding = RLock()  # guards every count; held for moments; a signal may come meanwhile
+        self._counting = RLock()  # held while recent requests become counts
         self._working = Lock()  # one thread at a time analyses, coarsens or takes
         self._recorded = 0
         self._outcomes = Outcomes(extractor, faults, wake, limits.executions)
@@ -146,31 +151,34 @@ class Recorder:
         nothing.  `now` is in seconds since the epoch, `seconds` None where a duration means nothing;
         `validated` and `executed` as in Reporter.record.
         """
-        request = (
-            source,
-            operation_name,
-            variables,
-            client,
-            client_version,
-            status,
-            errors,
-            seconds,
-            now,
-            validated,
-            executed,
-            executions,
-        )
-        if errors or executions is not None:  # exceptions hold frames, which must not live longer than without us
-            self._count(*request)
-            return
-        self._recent.append(request)
-        if len(self._recent) >= TOGETHER:
-            self._count_recent()
+        try:
+            places = NO_PATHS
+            if not isinstance(errors, bool):  # exceptions hold frames, which must not live longer than without us
+                places = errors if isinstance(errors, Mapping) else errors_at(errors)
+                errors = bool(errors)
+            if executions is not None:
+                self._executed(int(now // 60), client, client_version, executions)
+            outcome = client, client_version, status, errors, places, seconds, now
+            self._recent.append((source, operation_name, variables, *outcome, validated, executed))
+            waiting = len(self._recent)
+            if waiting % TOGETHER == 0:
+                self._wake()
+            if waiting >= MOST_RECENT:
+                self._count_recent()
+        except Exception as exc:
+            self._miss(exc)
 
     def _count_recent(self) -> None:
-        with contextlib.suppress(IndexError):  # another thread may take them as well
-            while True:
-                self._count(*self._recent.popleft())
+        # Who takes all must not miss what another thread is counting; but that may stand in a signal's handler, which
+        # waits for who takes all.
+        held = self._counting.acquire(timeout=COUNTED_WITHIN)
+        try:
+            with contextlib.suppress(IndexError):
+                while True:
+                    self._count(*self._recent.popleft())
+        finally:
+            if held:
+                self._counting.release()
 
     def _count(
         self,
@@ -180,22 +188,16 @@ class Recorder:
         client: str,
         client_version: str,
         status: int,
-        errors: bool | Errors | Sequence[Any] | None,
+        errors: bool,
+        places: Errors,
         seconds: float | None,
         now: float,
         validated: bool,
         executed: bool,
-        executions: Sample | None,
     ) -> None:
         try:
             minute = int(now // 60)
             duration = None if seconds is None else bucket(seconds)
-            places = NO_PATHS
-            if not isinstance(errors, bool):
-                places = errors if isinstance(errors, Mapping) else errors_at(errors)
-                errors = bool(errors)
-            if executions is not None:
-                self._executed(minute, client, client_version, executions)
             if source is None:
                 blank = not_analysed(operation_name or "")
                 self._add(blank, minute, client, client_version, status, errors, duration, executed)
