@@ -59,6 +59,7 @@ class Reports:
         self._retired: list[Reporter] = []
         self._past: Counter[str] = Counter()  # of those that have told everything
         self._retiring = Lock()
+        self._releasing = Lock()
         self._closing = Event()
 
     @property
@@ -117,15 +118,18 @@ class Reports:
             total.update(_counts(told))
             lost.update(told.get("lost", {}))
             faults.update(told.get("faults", {}))
-        return {**total, "held": len(self._held), "lost": dict(lost), "faults": dict(faults)}
+        with self._releasing:
+            held = len(self._held)
+        return {**total, "held": held, "lost": dict(lost), "faults": dict(faults)}
 
     def _reporters(self) -> list[Reporter]:
         return [*self._retired, self._blank, *([self._reporter] if self._reporter else [])]
 
     def _release(self, reporter: Reporter) -> None:
-        held, self._held, self._held_bytes = self._held, deque(), 0
-        for request in held:
-            _count(reporter, request)
+        with self._releasing:  # what is not held any more is counted, for whoever asks
+            held, self._held, self._held_bytes = self._held, deque(), 0
+            for request in held:
+                _count(reporter, request)
 
     def _retire(self, reporter: Reporter) -> None:
         while not self._closing.is_set():
