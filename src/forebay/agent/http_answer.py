@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -96,11 +97,15 @@ def _of(answer: _Answer) -> Outcome:
         inner += more if isinstance(more, list) else []
     for each in inner:
         if isinstance(each, dict):
-            at = errors_at(errors, each.get("path") or ()) if (errors := each.get("errors")) else {}
-            outcome = outcome.plus(
-                Outcome(errors=bool(errors), at=at, executed=each.get("data") is not None or any(at))
-            )
+            outcome = outcome.plus(outcome_of_part(each, each.get("path") or ()))
     return outcome
+
+
+def outcome_of_part(part: Mapping[str, Any], below: Sequence[Any] = ()) -> Outcome:
+    """Of one event of a subscription, or one incremental payload, whose path is `below`."""
+    errors = part.get("errors")
+    at = errors_at(errors, below) if errors else {}
+    return Outcome(errors=bool(errors), at=at, executed=part.get("data") is not None or any(at))
 
 
 def _of_pieces(pieces: list[bytes]) -> Outcome:

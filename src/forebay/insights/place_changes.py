@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from graphql import (
-    DirectiveNode,
     GraphQLArgument,
     GraphQLInputField,
     GraphQLNonNull,
@@ -19,7 +18,7 @@ from graphql import (
 
 from ..core.coordinate import argument
 from ..core.shape import content_hash
-from .type_changes import input_accepts
+from .type_changes import input_accepts, written_on
 
 
 class Severity(StrEnum):
@@ -104,11 +103,9 @@ def applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
 
 def _uses(element: Any) -> dict[str, str]:
     """As written → name, of the directives that the schema's author put on an element."""
-    nodes = [element.ast_node, *(getattr(element, "extension_ast_nodes", None) or ())]
-    directives: Iterable[DirectiveNode] = (each for node in nodes for each in getattr(node, "directives", None) or ())
     return {
         print_ast(each): f"@{each.name.value}"
-        for each in directives
+        for each in written_on(element)
         if each.name.value not in ("deprecated", "oneOf", "specifiedBy")
     }
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from graphql import GraphQLObjectType, GraphQLSchema, extend_schema, parse
 
+from .type_changes import written_on
+
 
 def served(schema: GraphQLSchema) -> GraphQLSchema:
     """With the fields of federation, where types have keys and the text lacks those."""
@@ -28,6 +30,4 @@ def _entity(type_: object) -> str:
     """The type's name, if it is an object type with a key."""
     if not isinstance(type_, GraphQLObjectType):
         return ""
-    nodes = (type_.ast_node, *type_.extension_ast_nodes)
-    keyed = any(each.name.value == "key" for node in nodes if node for each in node.directives or ())
-    return type_.name if keyed else ""
+    return type_.name if any(each.name.value == "key" for each in written_on(type_)) else ""

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from graphql import (
+    DirectiveNode,
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLList,
@@ -119,8 +120,13 @@ VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_dire
 
 def is_one_of(type_: GraphQLInputObjectType) -> bool:
     """By its directive, whatever this graphql-core makes of it."""
-    nodes = (type_.ast_node, *(type_.extension_ast_nodes or ()))
-    return any(each.name.value == "oneOf" for node in nodes if node for each in node.directives or ())
+    return any(each.name.value == "oneOf" for each in written_on(type_))
+
+
+def written_on(element: Any) -> list[DirectiveNode]:
+    """The directives that the schema's author put on an element, where it is defined and where extended."""
+    nodes = (element.ast_node, *(getattr(element, "extension_ast_nodes", None) or ()))
+    return [each for node in nodes for each in getattr(node, "directives", None) or ()]
 
 
 def field_at(schema: GraphQLSchema, coordinate: str) -> Any:

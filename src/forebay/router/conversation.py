@@ -15,9 +15,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..agent.client_headers import Client, client_of
-from ..agent.http_answer import Outcome, outcome_of_errors
+from ..agent.http_answer import Outcome, outcome_of_errors, outcome_of_part
 from ..agent.http_request import Asked, in_mapping
-from ..agent.places import errors_at
 from .exchange import STREAM_AFTER
 from .faults import quietly
 from .recording import Recording
@@ -80,11 +79,9 @@ class Conversation:
             return
         match message.type:
             case "next" | "data":
-                if isinstance(message.payload, dict) and (errors := message.payload.get("errors")):
-                    at = errors_at(errors)
-                    executed = message.payload.get("data") is not None or any(at)
+                if isinstance(message.payload, dict) and message.payload.get("errors"):
                     failed = self._failed.get(identifier, Outcome())
-                    self._failed[identifier] = failed.plus(Outcome(errors=True, at=at, executed=executed))
+                    self._failed[identifier] = failed.plus(outcome_of_part(message.payload))
             case "error":
                 errors = message.payload if isinstance(message.payload, list) else [message.payload]
                 self._settle(identifier, self._seconds(identifier), outcome_of_errors(errors))
