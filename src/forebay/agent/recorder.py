@@ -65,18 +65,22 @@ class Limits:
 class Request(NamedTuple):
     """One request, as far as it counts."""
 
-    source: str
+    source: str | None
     operation_name: str | None
     variables: Mapping[str, Any] | None
-    validated: bool
-    places: Errors
-    minute: int
     client: str
     client_version: str
     status: int
     errors: bool
-    duration: int | None
+    places: Errors
+    seconds: float | None
+    now: float
+    validated: bool
     executed: bool
+
+    @property
+    def minute(self) -> int:
+        return int(self.now // 60)
 
 
 class Taken(NamedTuple):
@@ -114,7 +118,7 @@ class Recorder:
         self._extractor, self._faults, self._wake, self._limits = extractor, faults, wake, limits
         self._operations: dict[tuple[str, str | None], Variants] = {}
         self._older = self._operations
-        self._recent: deque[tuple[Any, ...]] = deque()
+        self._recent: deque[Request] = deque()
         self._queue: deque[tuple[Request, int]] = deque()
         self._queued_bytes = 0
         self._tallies: Tallies = {}
@@ -158,8 +162,21 @@ class Recorder:
                 errors = bool(errors)
             if executions is not None:
                 self._executed(int(now // 60), client, client_version, executions)
-            outcome = client, client_version, status, errors, places, seconds, now
-            self._recent.append((source, operation_name, variables, *outcome, validated, executed))
+            request = Request(
+                source,
+                operation_name,
+                variables,
+                client,
+                client_version,
+                status,
+                errors,
+                places,
+                seconds,
+                now,
+                validated,
+                executed,
+            )
+            self._recent.append(request)
             waiting = len(self._recent)
             if waiting % TOGETHER == 0:
                 self._wake()
@@ -175,58 +192,20 @@ class Recorder:
         try:
             with contextlib.suppress(IndexError):
                 while True:
-                    self._count(*self._recent.popleft())
+                    self._count(self._recent.popleft())
         finally:
             if held:
                 self._counting.release()
 
-    def _count(
-        self,
-        source: str | None,
-        operation_name: str | None,
-        variables: Mapping[str, Any] | None,
-        client: str,
-        client_version: str,
-        status: int,
-        errors: bool,
-        places: Errors,
-        seconds: float | None,
-        now: float,
-        validated: bool,
-        executed: bool,
-    ) -> None:
+    def _count(self, request: Request) -> None:
         try:
-            minute = int(now // 60)
-            duration = None if seconds is None else bucket(seconds)
-            if source is None:
-                blank = not_analysed(operation_name or "")
-                self._add(blank, minute, client, client_version, status, errors, duration, executed)
-                if places:
-                    self._fail("", None, blank, minute, client, client_version, places)
-                return
-            variants = self._operations.get((source, operation_name))
-            shape = None if variants is None else self._find(variants, operation_name, variables, minute)
-            if shape is None:
-                request = Request(
-                    source=source,
-                    operation_name=operation_name,
-                    variables=variables,
-                    validated=validated,
-                    places=places,
-                    minute=minute,
-                    client=client,
-                    client_version=client_version,
-                    status=status,
-                    errors=errors,
-                    duration=duration,
-                    executed=executed,
-                )
-                if self._postpone(request):
+            shape = None
+            if request.source is not None:
+                variants = self._operations.get((request.source, request.operation_name))
+                shape = None if variants is None else self._find(variants, request)
+                if shape is None and self._postpone(request):
                     return
-                shape = not_analysed(operation_name or "")
-            self._add(shape, minute, client, client_version, status, errors, duration, executed)
-            if places:
-                self._fail(source, operation_name, shape, minute, client, client_version, places)
+            self._add(shape or not_analysed(request.operation_name or ""), request)
         except Exception as exc:
             self._miss(exc)
 
@@ -250,11 +229,7 @@ class Recorder:
             for _ in range(len(self._queue)):
                 request, weight = self._queue.popleft()
                 try:
-                    shape = self._shape_of(request)
-                    self._add(shape, *request[5:], first_seen=0)
-                    if request.places:
-                        who = request.minute, request.client, request.client_version
-                        self._fail(request.source, request.operation_name, shape, *who, request.places)
+                    self._add(self._shape_of(request), request, first_seen=0)
                 except Exception as exc:
                     self._miss(exc, first_seen=0)
                 with self._adding:
@@ -318,35 +293,29 @@ class Recorder:
             waiting = sum(requests for requests, _, _ in self._tallies.values()) + len(self._queue) + recent
             return Counts(self._recorded + recent, waiting, dict(self._ever_lost), dict(+self._coarsened))
 
-    def _add(
-        self,
-        shape: ShapeColumns,
-        minute: int,
-        client: str,
-        client_version: str,
-        status: int,
-        errors: bool,
-        duration: int | None,
-        executed: bool,
-        first_seen: int = 1,
-    ) -> None:
+    def _add(self, shape: ShapeColumns, request: Request, first_seen: int = 1) -> None:
         """Count one request; `first_seen` is 0 for one that was queued, since that is counted as recorded already.
 
         What was answered without errors was executed: then it is no use to find that it can't be, as by a host
         that does not validate, and it counts as not analysed.
         """
-        if shape.invalid and (executed or (not errors and status < 400)):
-            shape = not_analysed(shape.name)
-        key = (minute, "", shape.id, client, client_version, status)
+        counted = shape
+        if shape.invalid and (request.executed or (not request.errors and request.status < 400)):
+            counted = not_analysed(shape.name)
+        minute, duration = request.minute, None if request.seconds is None else bucket(request.seconds)
+        key = (minute, "", counted.id, request.client, request.client_version, request.status)
         with self._adding:
             held = self._tallies.get(key)
             if held is None:
-                key, held = self._open(key, shape)
+                key, held = self._open(key, counted)
             requests, failed, durations = held
             if duration is not None:
                 durations[duration] = durations.get(duration, 0) + 1
-            self._tallies[key] = (requests + 1, failed + 1 if errors else failed, durations)
+            self._tallies[key] = (requests + 1, failed + 1 if request.errors else failed, durations)
             self._recorded += first_seen
+        if request.places:
+            asked = ("", None) if request.source is None else (request.source, request.operation_name)
+            self._fail(*asked, shape, minute, request.client, request.client_version, request.places)
 
     def _fail(
         self,
@@ -396,7 +365,7 @@ class Recorder:
 
     def _postpone(self, request: Request) -> bool:
         """Queue a request of something unknown; False if too much waits already."""
-        weight = len(request.source) + _weight(request.variables, self._limits.queued_bytes)
+        weight = len(request.source or "") + _weight(request.variables, self._limits.queued_bytes)
         with self._adding:
             full = len(self._queue) >= self._limits.queued or self._queued_bytes + weight > self._limits.queued_bytes
             if full and self._queue:
@@ -409,7 +378,7 @@ class Recorder:
 
     def _shape_of(self, request: Request) -> ShapeColumns:
         try:
-            key = (request.source, request.operation_name)
+            key = (request.source or "", request.operation_name)
             variants = self._operations.get(key)
             if variants is None:
                 variants = self._older.get(key) or self._analysed(*key, request.validated)
@@ -427,14 +396,12 @@ class Recorder:
         operation = self._extractor().operation(source, operation_name, validated=validated)
         return Variants(operation, self._limits.variants, len(source))
 
-    def _find(
-        self, variants: Variants, operation_name: str | None, variables: Mapping[str, Any] | None, minute: int
-    ) -> ShapeColumns | None:
+    def _find(self, variants: Variants, request: Request) -> ShapeColumns | None:
         try:
-            return variants.find(variables, minute)
+            return variants.find(request.variables, request.minute)
         except Exception as exc:
             self._faults.note("analysis", exc)
-            return not_analysed(operation_name or "")
+            return not_analysed(request.operation_name or "")
 
     def _miss(self, exc: Exception, first_seen: int = 1) -> None:
         """A request that could not be counted is lost, and its loss is counted."""
