@@ -124,9 +124,11 @@ def measure() -> list[Result]:
 
 
 def fill(store: ClickHouse, first: int, end: int) -> None:
+    """A portion is a part in each week, ten in all: a loader under load leaves six (`partitions`)."""
+    at_once = f"SETTINGS min_insert_block_size_rows = {PORTION * DAYS}, min_insert_block_size_bytes = 0"
     for portion in range(first, end, PORTION):
         for rows in ROWS:
-            store.command(rows.replace("FIRST", str(portion)))
+            store.command(f"{rows.replace('FIRST', str(portion))} {at_once}")
     for table in ("shapes", "shape_entries", "shape_seen"):  # of traffic it takes minutes, and changes little
         store.command(f"OPTIMIZE TABLE {table} FINAL")
 

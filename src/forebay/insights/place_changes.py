@@ -57,6 +57,8 @@ def arguments(
     def coordinate(name: str) -> str:
         return argument(*owner, name) if owner else f"{prefix}{name}:)"
 
+    if not (old or new):
+        return
     for name in sorted(old.keys() - new.keys()):
         yield Change(f"{kind}_removed", coordinate(name), BREAKING, f"argument {coordinate(name)} was removed")
     for name in sorted(new.keys() - old.keys()):
@@ -95,6 +97,8 @@ def applied(coordinate: str, old: Any, new: Any) -> Iterator[Change]:
         word = "is no longer deprecated" if after is None else f"is deprecated: {after}"
         yield Change("deprecation_changed", coordinate, SAFE, f"{coordinate} {word}")
     gone, come = _uses(old), _uses(new)
+    if gone == come:
+        return
     for text in sorted(gone.keys() - come.keys()):
         yield Change("directive_usage_removed", coordinate, SAFE, f"{coordinate} lost {text}", gone[text])
     for text in sorted(come.keys() - gone.keys()):
