@@ -160,8 +160,8 @@ def _rounds(pid: int, port: int, asked: dict[str, Any]) -> tuple[list[list[float
     """CPU seconds of a request to each path, in each round; and what each with the agent takes in the background."""
     chance = random.Random(1)
     made = {path: _request(path, asked) for path in PATHS}
-    for request in made.values():
-        drive(port, [request], CONNECTIONS, 1.0)
+    for each in made.values():
+        drive(port, [each], CONNECTIONS, 1.0)
     tasks = httpx.get(f"http://127.0.0.1:{port}/threads").json()
     threads = [Path(f"/proc/{pid}/task/{task}/schedstat") for task in tasks]
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]

@@ -49,7 +49,7 @@ class Forebay(Reporters):
         return _Streaming(self) if self._streams else _Recording(self)
 
     def _refuse(self, _: object) -> None:
-        raise TypeError("extensions=[Forebay()] is meant: an object, where the class was given")
+        raise TypeError("give strawberry an object, extensions=[Forebay()], and not the class")
 
     execution_context = property(None, _refuse)  # strawberry sets it of what it takes for an extension
 
@@ -96,8 +96,8 @@ class Forebay(Reporters):
 class _Recording(SchemaExtension):
     """Has no hook, each of which costs a request more than all that is done here.
 
-    Strawberry asks each extension for results when a request has its own.  One that never has any, as when it
-    names no existing operation, its client goes away, or it is delivered in parts, counts when its extension is
+    Strawberry asks each extension for results when a request has its own.  One that never has any, because it
+    names no existing operation, its client went away, or it is delivered in parts, counts when its extension is
     let go of.
     """
 
@@ -121,8 +121,8 @@ class _Recording(SchemaExtension):
         self._recorded, context, status = True, self.execution_context, 200
         errors: bool | list[Any] | None = context.pre_execution_errors
         try:
-            if context.result is not None:
-                errors = getattr(context.result, "initial_result", context.result).errors or errors
+            if not errors and context.result is not None:
+                errors = getattr(context.result, "initial_result", context.result).errors
             elif not errors:
                 status, errors, seconds = _unfinished(context, seconds)
         except Exception as exc:
@@ -153,6 +153,8 @@ class _Sampling(_Streaming):
 
 def _unfinished(context: ExecutionContext, seconds: float | None) -> tuple[int, bool, float | None]:
     """Status, errors and duration of a request that has neither a result nor errors."""
+    if context.graphql_document is None:
+        return 200, True, seconds
     try:
         type_ = context.operation_type
     except RuntimeError:  # the document has no such operation
