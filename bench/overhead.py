@@ -5,7 +5,7 @@
 The same app three times in one process: under /with the integration as its page says, under /without none,
 and under /idle an extension that does nothing, which is the framework's part of it.
 
-`overhead/F_S`: a volley is a request on each of eight connections to one of the three.  A round is a volley to each in
+`overhead/F_S`: a volley is two requests on each of eight connections to one of the three.  A round is a volley to each in
 random order, then again in the reverse one, so that what drifts meets them alike; many rounds.  CPU of the process for
 a request, with against without: median of the rounds, and where it lies in 95 % of samples of them.  The agent's
 threads work for many requests at a time, so their CPU is left out of the volleys, and each request has its share of it
@@ -53,7 +53,7 @@ from .processes import cpu
 from .result import Result, at_most
 from .router import process
 
-CONNECTIONS, SECONDS, SAMPLES = 8, 40, 1000
+CONNECTIONS, EACH, SECONDS, SAMPLES = 8, 2, 40, 1000
 LIMIT = 2
 PATHS = ("/with", "/without", "/idle")
 LARGE = """
@@ -171,13 +171,14 @@ def _rounds(pid: int, port: int, asked: dict[str, Any]) -> tuple[list[list[float
         spent = dict.fromkeys(PATHS, 0.0)
         for path in [*order, *reversed(order)]:
             begun = cpu(pid) - _ran(threads)
-            for connection in connections:
-                connection.sendall(made[path])
-            for connection in connections:
-                read(connection)
-            spent[path] += (cpu(pid) - _ran(threads) - begun) / CONNECTIONS / 2
+            for _ in range(EACH):
+                for connection in connections:
+                    connection.sendall(made[path])
+                for connection in connections:
+                    read(connection)
+            spent[path] += (cpu(pid) - _ran(threads) - begun) / (2 * CONNECTIONS * EACH)
         rounds.append(list(spent.values()))
-    behind = (_ran(threads) - before) / (len(rounds) * CONNECTIONS * 2)
+    behind = (_ran(threads) - before) / (len(rounds) * 2 * CONNECTIONS * EACH)
     for connection in connections:
         connection.close()
     return rounds, behind
