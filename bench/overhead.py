@@ -5,9 +5,9 @@
 The same app three times in one process: under /with the integration as its page says, under /without none,
 and under /idle an extension that does nothing, which is the framework's part of it.
 
-`overhead/F_S`: a volley is two requests on each of eight connections to one of the three.  A round is a volley to each in
-random order, then again in the reverse one, so that what drifts meets them alike; many rounds.  CPU of the process for
-a request, with against without: median of the rounds, and where it lies in 95 % of samples of them.  The agent's
+`overhead/F_S`: a volley is two requests on each of eight connections, to one of the three.  A round is a volley to each
+in random order, then again in the reverse one, so that what drifts meets them alike; many rounds.  CPU of the process
+for a request, with against without: median of the rounds, and where it lies in 95 % of samples of them.  The agent's
 threads work for many requests at a time, so their CPU is left out of the volleys, and each request has its share of it
 added.  `…_idle`: likewise for the extension that does nothing.  `large` is a query with a variable whose answer has
 73 fields, `small` one whose answer has one.
