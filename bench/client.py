@@ -67,7 +67,7 @@ def drive(
         for key, _ in selector.select(min(waiting, 0.5)):
             answered = key.fileobj
             assert isinstance(answered, socket.socket)
-            _read(answered)
+            read(answered)
             latencies.append(time.perf_counter() - under_way.pop(answered))
             idle.append(answered)
     took = time.perf_counter() - begun
@@ -78,7 +78,7 @@ def drive(
     return Served(len(latencies) / took, sorted(latencies))
 
 
-def _read(connection: socket.socket) -> None:
+def read(connection: socket.socket) -> None:
     """Read one answer, which must be a 200."""
     answer = connection.recv(65536)
     while b"\r\n\r\n" not in answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,11 @@ class Query:
     @strawberry.field
     async def later(self) -> str:
         return "later"
+
+    @strawberry.field
+    async def stuck(self) -> str:
+        await asyncio.sleep(60)
+        return "stuck"
 
 
 @strawberry.type
@@ -109,9 +115,76 @@ def test_a_request_that_names_no_existing_operation_counts_as_400(service: Servi
     for run in (service.schema.execute_sync, lambda *a, **k: asyncio.run(service.schema.execute(*a, **k))):
         with pytest.raises(CannotGetOperationTypeError):
             run("query A { hello }", operation_name="Missing")
+    gc.collect()  # the exceptions, which hold on to the requests
     assert service.usage() == {("", "", "", True): 2}
     [push] = service.collector.pushes.values()
     assert push.status == [400]
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """What a test lets go of must be gone without the garbage collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_what_http_answers_with_400_counts_when_it_is_answered(service: Service, uncollected: None) -> None:
+    async def ask() -> int:
+        transport = httpx.ASGITransport(GraphQL(service.schema))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+            body = {"query": "query A { hello }", "operationName": "Missing"}
+            return (await http.post("/", json=body)).status_code
+
+    assert asyncio.run(ask()) == 400
+    assert service.usage() == {("", "", "", True): 1}
+    [push] = service.collector.pushes.values()
+    assert push.status == [400]
+
+
+def test_a_request_whose_client_goes_away_counts_with_errors(service: Service, uncollected: None) -> None:
+    async def leave() -> None:
+        asked = asyncio.create_task(service.schema.execute("query A { hello stuck }"))
+        await asyncio.sleep(0.05)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    asyncio.run(leave())
+    assert service.usage() == {("", "", "A", True): 1}
+    [push] = service.collector.pushes.values()
+    assert push.status == [200]
+
+
+def test_a_request_counts_when_another_extension_fails_to_give_results(service: Service, uncollected: None) -> None:
+    class Failing(SchemaExtension):
+        def get_results(self) -> dict[str, Any]:
+            raise LookupError("failing")
+
+    schema = strawberry.Schema(Query, extensions=[Failing, service.forebay])
+    with pytest.raises(LookupError):
+        schema.execute_sync("query A { hello }")
+    gc.collect()  # the exception, which holds on to the request
+    assert service.usage() == {("", "", "A", False): 1}
+
+
+def test_the_class_in_an_objects_place_is_refused() -> None:
+    given: Any = [Forebay]
+    schema = strawberry.Schema(Query, extensions=given)
+    with pytest.raises(TypeError, match=r"extensions=\[Forebay\(\)\]"):
+        schema.execute_sync("query A { hello }")
+
+
+def test_a_subscription_of_a_schema_that_was_not_known_counts_once(service: Service) -> None:
+    other = strawberry.Schema(Query, extensions=[service.forebay])
+    assert other.execute_sync("query A { hello }").errors is None
+
+    async def ticks() -> int:
+        return len([result async for result in await service.schema.subscribe("subscription T { ticks }")])
+
+    assert asyncio.run(ticks()) == 3
+    assert service.usage() == {("", "", "A", False): 1, ("", "", "T", False): 1}
 
 
 def test_a_request_without_a_document_is_no_operation(service: Service) -> None:

@@ -6,7 +6,7 @@ Apollo's clients send `apollographql-client-…`, Hive's and Cosmo's `graphql-cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 Client = tuple[str, str]
@@ -17,6 +17,7 @@ NAMES: Final = (
     ("apollographql-client-name", "apollographql-client-version"),
     ("x-graphql-client-name", "x-graphql-client-version"),
 )
+_NAMES_IN_BYTES: Final = tuple((name.encode(), version.encode()) for name, version in NAMES)
 
 
 def client_of(header: Callable[[str], str | None]) -> Client:
@@ -24,4 +25,13 @@ def client_of(header: Callable[[str], str | None]) -> Client:
     for name, version in NAMES:
         if client := header(name):
             return client, header(version) or ""
+    return "", ""
+
+
+def client_in(headers: Iterable[tuple[bytes, bytes]]) -> Client:
+    """Likewise, of headers as ASGI has them, names in lower case."""
+    told = dict(headers)
+    for name, version in _NAMES_IN_BYTES:
+        if client := told.get(name):
+            return client.decode("latin-1"), told.get(version, b"").decode("latin-1")
     return "", ""

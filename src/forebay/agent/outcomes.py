@@ -47,17 +47,17 @@ class Sampling:
     """Of requests one in `1 / rate`, at random; none for 0."""
 
     def __init__(self, rate: float) -> None:
-        self._weight = 0
+        self.weight = 0
         self._chance = random.Random()  # the host's own draws must stay what they are, and ours not become its
         if rate:
             if 0 < rate <= 1:
-                self._weight = round(1 / rate)
+                self.weight = round(1 / rate)
             else:
                 logger.warning("forebay: executions of no request are counted: give a share of requests, from 0 to 1")
 
     def draw(self) -> Sample | None:
         """For one request that begins."""
-        weight = self._weight
+        weight = self.weight
         return Sample(weight) if weight and self._chance.random() * weight < 1 else None
 
 

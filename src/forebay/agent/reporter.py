@@ -126,7 +126,8 @@ class Reporter:
         if self._send is None or self._closed:
             return
         try:
-            self._start()  # before it is counted, or who flushes at this moment would find nothing to wait for
+            if not self._running:
+                self._start()  # before it is counted, or who flushes at this moment would find nothing to wait for
             self._recorder.record(
                 source,
                 operation_name,
@@ -195,16 +196,15 @@ class Reporter:
 
     def _start(self) -> None:
         """The threads, with the first request; what waits for them stays where it is, should they fail to start."""
-        if not self._running:
-            try:
-                _flush_at_the_end_of_a_child()
-                self._analyst.start()
-                self._courier.start()
-                self._running = True
-                if not threads_run():
-                    self.faults.note("threads", "uWSGI needs --enable-threads: reports wait for requests, or its end")
-            except Exception as exc:
-                self.faults.note("start", exc)
+        try:
+            _flush_at_the_end_of_a_child()
+            self._analyst.start()
+            self._courier.start()
+            self._running = True
+            if not threads_run():
+                self.faults.note("threads", "uWSGI needs --enable-threads: reports wait for requests, or its end")
+        except Exception as exc:
+            self.faults.note("start", exc)
 
     def _leave(self) -> bool:
         """What the end of a process does last: leave to the spool what is not acknowledged.  False without one."""

@@ -65,37 +65,33 @@ class Forebay(Reporters):
 
     def rules(self, context: Any, document: DocumentNode, data: Any) -> Any:
         """Note what is asked, and give the host's rules; Ariadne calls it once for each document that parses."""
-        self._note(context, document, data)
+        self.hooked = True
+        recording = _running.get()
+        if recording is not None:
+            recording.asked = document, data
+        else:
+            self.record((document, data), context, errors=None, seconds=None)
         return self._rules(context, document, data) if callable(self._rules) else self._rules
-
-    def _note(self, context: Any, document: DocumentNode, data: Any) -> None:
-        try:
-            self.hooked = True
-            source = document.loc.source.body if document.loc else data.get("query") or None
-            asked = source, data.get("operationName"), data.get("variables")
-            recording = _running.get()
-            if recording is not None:
-                recording.asked = asked
-            else:
-                self.record(asked, context, errors=False, seconds=None)
-        except Exception as exc:
-            self.faults.note("ariadne", exc)
 
     def record(
         self,
-        asked: tuple[str | None, str | None, Any] | None,
+        asked: tuple[DocumentNode, Any] | None,
         context: Any,
-        errors: bool | list[Any],
+        errors: list[Any] | None,
         seconds: float | None,
-        executed: bool = False,
         sample: Sample | None = None,
     ) -> None:
         """Count one request; never raises.  `asked` is None where validation was not reached."""
         try:
-            if asked is None and not self.hooked:
-                self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
-            nothing = NOTHING_EXECUTED if errors and self.hooked else None, None, None
-            source, operation_name, variables = asked or nothing
+            if asked is not None:
+                document, data = asked
+                source = document.loc.source.body if document.loc else data.get("query") or None
+                operation_name, variables = data.get("operationName"), data.get("variables")
+            else:
+                if not self.hooked:
+                    self.faults.note("ariadne", "without validation_rules=forebay.rules it is not known what is asked")
+                source = NOTHING_EXECUTED if errors and self.hooked else None
+                operation_name = variables = None
             self.count(
                 self._schema,
                 source,
@@ -104,7 +100,7 @@ class Forebay(Reporters):
                 context,
                 errors=errors,
                 seconds=seconds,
-                executed=executed,
+                executed=at_a_field(errors) if errors else False,
                 executions=sample,
             )
         except Exception as exc:
@@ -114,23 +110,21 @@ class Forebay(Reporters):
 class _Recording(Extension):
     resolve: Any = None  # or graphql-core would call it for each field; only in a request that is sampled it does
 
+    asked: tuple[DocumentNode, Any] | None = None
+    _errors: list[Any] | None = None
+    _sample: Sample | None = None
+
     def __init__(self, forebay: Forebay) -> None:
         self._forebay, self._began = forebay, perf_counter()
-        self._errors: list[Any] = []
-        self._executed = False
-        self.asked: tuple[str | None, str | None, Any] | None = None
-        self._sample = forebay.sample()
-        if self._sample is not None:
-            self.resolve = counting(self._sample, forebay.faults)
+        if forebay.samples and (sample := forebay.sample()) is not None:
+            self._sample, self.resolve = sample, counting(sample, forebay.faults)
 
     def request_started(self, context: Any) -> None:
         _running.set(self)
 
     def has_errors(self, errors: Any, context: Any) -> None:
         self._errors = errors
-        self._executed = at_a_field(errors)
 
     def request_finished(self, context: Any) -> None:
         _running.set(None)
-        seconds = perf_counter() - self._began
-        self._forebay.record(self.asked, context, self._errors, seconds, self._executed, self._sample)
+        self._forebay.record(self.asked, context, self._errors, perf_counter() - self._began, self._sample)

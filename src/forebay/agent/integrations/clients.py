@@ -18,15 +18,19 @@ def client_of(context: Any) -> Client:
     `context` is the request, or has it as `request`, a key or an attribute; a request is what
     has `headers`, or a WSGI environment, or an ASGI scope.
     """
-    request = context.get("request", context) if isinstance(context, Mapping) else getattr(context, "request", context)
+    if type(context) is dict or isinstance(context, Mapping):  # the first is mostly so, and quicker
+        request = context.get("request", context)
+    else:
+        request = getattr(context, "request", context)
+    scope = getattr(request, "scope", None)
+    if type(scope) is dict and "headers" in scope:  # of an ASGI server: far cheaper than a framework's view of it
+        return client_headers.client_in(scope["headers"])
     headers = getattr(request, "headers", None)
     if headers is None and isinstance(request, Mapping):
-        headers = _of_asgi(request["headers"]) if "headers" in request else _Environment(request)
+        if "headers" in request:
+            return client_headers.client_in(request["headers"])
+        headers = _Environment(request)
     return ("", "") if headers is None else client_headers.client_of(headers.get)
-
-
-def _of_asgi(headers: Any) -> Mapping[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 class _Environment:

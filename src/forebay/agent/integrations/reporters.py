@@ -35,6 +35,7 @@ class Reporters:
         self._client, self.faults = client, Faults()
         self._reporters: dict[GraphQLSchema, Reporter] = {}
         self._sampling = Sampling(options.pop("executions", 0.0))
+        self.samples = self._sampling.weight > 0
         self._options = {"url": url, "token": token, **options}
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -76,7 +77,8 @@ class Reporters:
         """Count one request, as Reporter.record does.  Never raises."""
         try:
             client, client_version = self._client_of(context)
-            self._reporter(schema).record(
+            reporter = self._reporters.get(schema) or self._reporter(schema)
+            reporter.record(
                 source,
                 operation_name,
                 variables,

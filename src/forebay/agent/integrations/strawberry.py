@@ -20,13 +20,13 @@ from typing import Any, Final
 from graphql import specified_rules
 
 from ..outcomes import Sample
+from ..reporter import Reporter
 from . import missing
 from .executions import counting
 from .reporters import Reporters, at_a_field
 
 try:
     from strawberry.extensions import SchemaExtension
-    from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
     from strawberry.types.execution import ExecutionContext
     from strawberry.types.graphql import OperationType
 except ModuleNotFoundError as exc:
@@ -41,12 +41,17 @@ class Forebay(Reporters):
     `client` tells who asks, given the execution's context.  `options` are those of Reporter.
     """
 
+    _streams = True  # until a schema is known
+
     def __call__(self, *, execution_context: ExecutionContext | None = None) -> SchemaExtension:
-        if (sample := self.sample()) is not None:
+        if self.samples and (sample := self.sample()) is not None:
             return _Sampling(self, sample)
-        known = self._reporters
-        streams = not known or any(schema.subscription_type is not None for schema in list(known))
-        return _Streaming(self) if streams else _Recording(self)
+        return _Streaming(self) if self._streams else _Recording(self)
+
+    def _refuse(self, _: object) -> None:
+        raise TypeError("give strawberry an object, extensions=[Forebay()], and not the class")
+
+    execution_context = property(None, _refuse)  # strawberry sets it of what it takes for an extension
 
     def record(
         self,
@@ -61,10 +66,10 @@ class Forebay(Reporters):
         `errors` is True where execution may have begun and did not come to its end.
         """
         try:
-            source = _source(context)
+            source = context.query or _source(context)
             if not source:
                 return
-            reporter = self._reporter(context.schema._schema, context.schema.as_str)
+            reporter = self._reporters.get(context.schema._schema) or self._new_reporter(context)
             client, client_version = self._client_of(context.context)
             reporter.record(
                 source,
@@ -76,35 +81,53 @@ class Forebay(Reporters):
                 errors=errors,
                 seconds=seconds,
                 validated=_validated(context, source),
-                executed=status == 200 and (errors is True or at_a_field(errors or ())),
+                executed=bool(errors) and status == 200 and _executed(errors),
                 executions=sample,
             )
         except Exception as exc:
             self.faults.note("strawberry", exc)
 
+    def _new_reporter(self, context: ExecutionContext) -> Reporter:
+        reporter = self._reporter(context.schema._schema, context.schema.as_str)
+        self._streams = any(schema.subscription_type is not None for schema in list(self._reporters))
+        return reporter
+
 
 class _Recording(SchemaExtension):
-    """Each further hook costs a request as much as all that is done in it."""
+    """Has no hook, each of which costs a request more than all that is done here.
 
-    def __init__(self, forebay: Forebay, sample: Sample | None = None) -> None:
-        self._forebay, self._recorded, self._sample = forebay, False, sample
+    Strawberry asks each extension for results when a request has its own.  One that never has any, because it
+    names no existing operation, its client went away, or it is delivered in parts, counts when its extension is
+    let go of.
+    """
 
-    def on_operation(self) -> Iterator[None]:
-        began, status = perf_counter(), 200
-        errors: bool | list[Any] | None = True
+    _recorded = False
+    _sample: Sample | None = None
+
+    def __init__(self, forebay: Forebay) -> None:
+        self._forebay, self._began = forebay, perf_counter()
+
+    def get_results(self) -> dict[str, Any]:
+        if not self._recorded:
+            self._record()
+        return {}
+
+    def __del__(self) -> None:
+        if not self._recorded and hasattr(self, "execution_context"):
+            self._record()
+
+    def _record(self) -> None:
+        seconds: float | None = perf_counter() - self._began
+        self._recorded, context, status = True, self.execution_context, 200
+        errors: bool | list[Any] | None = context.pre_execution_errors
         try:
-            yield
-            errors = _errors_of(self.execution_context)
-        except (CannotGetOperationTypeError, InvalidOperationTypeError):
-            status = 400
-            raise
-        finally:
-            if not self._recorded:
-                self._record(status, errors, perf_counter() - began)
-
-    def _record(self, status: int, errors: bool | list[Any] | None, seconds: float | None) -> None:
-        self._recorded = True
-        self._forebay.record(self.execution_context, status, errors, seconds, self._sample)
+            if not errors and context.result is not None:
+                errors = getattr(context.result, "initial_result", context.result).errors
+            elif not errors:
+                status, errors, seconds = _unfinished(context, seconds)
+        except Exception as exc:
+            self._forebay.faults.note("strawberry", exc)
+        self._forebay.record(context, status, errors, seconds, self._sample)
 
 
 class _Streaming(_Recording):
@@ -112,24 +135,38 @@ class _Streaming(_Recording):
 
     def on_execute(self) -> Iterator[None]:
         yield
-        if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
-            self._record(200, False, None)
+        if not self._recorded and self.execution_context.operation_type is OperationType.SUBSCRIPTION:
+            self._recorded = True
+            self._forebay.record(self.execution_context, 200, False, None, self._sample)
 
 
 class _Sampling(_Streaming):
     """Of a request whose resolvers are counted; the others are not asked for each field."""
 
     def __init__(self, forebay: Forebay, sample: Sample) -> None:
-        super().__init__(forebay, sample)
-        self._resolve = counting(sample, forebay.faults)
+        super().__init__(forebay)
+        self._sample, self._resolve = sample, counting(sample, forebay.faults)
 
     def resolve(self, _next: Any, root: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
         return self._resolve(_next, root, info, *args, **kwargs)
 
 
-def _errors_of(context: ExecutionContext) -> list[Any] | None:
-    result = getattr(context.result, "initial_result", context.result)
-    return context.pre_execution_errors or getattr(result, "errors", None)
+def _unfinished(context: ExecutionContext, seconds: float | None) -> tuple[int, bool, float | None]:
+    """Status, errors and duration of a request that has neither a result nor errors."""
+    if context.graphql_document is None:
+        return 200, True, seconds
+    try:
+        type_ = context.operation_type
+    except RuntimeError:  # the document has no such operation
+        return 400, True, seconds
+    if type_ not in context.allowed_operations:
+        return 400, True, seconds
+    return (200, False, None) if type_ is OperationType.SUBSCRIPTION else (200, True, seconds)
+
+
+def _executed(errors: Any) -> bool:
+    """Had execution begun when these errors arose, if only because it can't be told?"""
+    return errors is True or at_a_field(errors) or any(error.original_error for error in errors)
 
 
 def _validated(context: ExecutionContext, source: str) -> bool:
@@ -145,8 +182,6 @@ def _validated(context: ExecutionContext, source: str) -> bool:
 
 
 def _source(context: ExecutionContext) -> str:
-    """The document's text; of a document that an extension supplied, such as a persisted one, its own."""
-    if context.query:
-        return context.query
+    """The text of a document that an extension supplied, such as a persisted one."""
     location = context.graphql_document.loc if context.graphql_document else None
     return location.source.body if location else ""
