@@ -1,8 +1,8 @@
 """Requests become tallies.
 
 On the request's path a request is noted, with its variables, and nothing is locked: a signal's handler
-may flush whatever it interrupts.  The background thread counts 128 at a time: of a known operation
-that is a few dictionary lookups and additions.  What is new waits to be analysed; when too much
+may flush whatever it interrupts.  The background thread counts 128 at a time, or those of a second:
+of a known operation that is a few dictionary lookups and additions.  What is new waits to be analysed; when too much
 waits, a request counts at once under a shape that covers nothing.  Values of variables stay in this
 process's memory, no longer than that.
 
@@ -40,6 +40,8 @@ NO_PATHS: Final[Errors] = {}
 TOGETHER: Final = 128
 """Requests counted at once.  Waking the background takes 150 µs, a request then 2 to 3 (measured in a server); the more
 are counted at once, the longer their variables are held."""
+HELD: Final = 1.0
+"""Seconds after which fewer are counted too: each may hold megabytes."""
 MOST_RECENT: Final = 1_000
 """Requests not counted yet, past which a request's own thread counts them: the background one does not come to it."""
 COUNTED_WITHIN: Final = 0.05  # seconds, that these never take
@@ -121,6 +123,7 @@ class Recorder:
         self._operations: dict[tuple[str, str | None], Variants] = {}
         self._older = self._operations
         self._recent: deque[Request] = deque()
+        self._due = 0.0  # time at which they are counted, however few there are
         self._queue: deque[tuple[Request, int]] = deque()
         self._queued_bytes = 0
         self._tallies: Tallies = {}
@@ -179,7 +182,8 @@ class Recorder:
             )
             self._recent.append(request)
             waiting = len(self._recent)
-            if waiting % TOGETHER == 0:
+            if waiting % TOGETHER == 0 or now >= self._due:
+                self._due = now + HELD
                 self._wake()
             if waiting >= MOST_RECENT:
                 self._count_recent()
