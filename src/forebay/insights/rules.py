@@ -7,6 +7,7 @@ where the change cannot matter whatever the entries are, and an effect of NO whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,9 +20,11 @@ from .documents import Judged
 from .evidence import PROVIDED, Evidence
 from .place_changes import Change, Severity, default
 from .type_changes import (
+    BUILT_IN,
     VALIDATES_ONE_OF,
     Hit,
     around,
+    is_opaque,
     named_refused,
     of_interfaces,
     output_fits,
@@ -119,10 +122,23 @@ def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return _yes(evidence.shape.type == change.detail)
 
 
-def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect | None:
+    if change.coordinate in BUILT_IN:
+        return _built_in(schemas, change.coordinate, evidence)
     if change.coordinate in evidence.types:
         return YES
     return _met(change.coordinate) if len(around(schemas.old, change.coordinate) & evidence.types) > 1 else NO
+
+
+def _built_in(schemas: Schemas, name: str, evidence: Evidence) -> Effect | None:
+    """Where a custom scalar is given, there can be variables of any type."""
+    if evidence.covers(Coverage.DOCUMENT):
+        return YES if re.search(rf"\$\w+: \[*{name}\b", evidence.shape.document) else None
+    if name in evidence.types:
+        return YES
+    if any(is_opaque(type_of(schemas.old, each)) for each in evidence.reach(schemas.old)):
+        return Effect(Hit.MAYBE, f"whether a variable of {name} stands inside a custom scalar is not known")
+    return NO
 
 
 def _met(member: str) -> Effect:
@@ -313,7 +329,7 @@ def _enum_value(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return NO
 
 
-_BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
+_BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect | None]] = {
     "root_type_changed": _root,
     "type_removed": _type,
     "type_kind_changed": _type,

@@ -31,7 +31,7 @@ from graphql import (
 from ..core.coordinate import field
 from .place_changes import BREAKING, DANGEROUS, SAFE, Change, applied, arguments, place, retyped
 from .published import kind_of
-from .type_changes import is_one_of, output_keeps
+from .type_changes import BUILT_IN, is_one_of, output_keeps
 
 EXECUTABLE = frozenset(
     (
@@ -70,6 +70,9 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
     before, after = _own_types(old), _own_types(new)
     for name in sorted(before.keys() - after.keys()):
         yield Change("type_removed", name, BREAKING, f"{kind_of(before[name])} {name} was removed")
+    for name in sorted(BUILT_IN & old.type_map.keys() - new.type_map.keys()):  # specification, "Built-in Scalars"
+        message = f"built-in scalar {name} is no type of the schema any more, because nothing is of it"
+        yield Change("type_removed", name, BREAKING, message)
     for name in sorted(after.keys() - before.keys()):
         joins = [each.name for each in getattr(after[name], "interfaces", ()) if each.name in before]
         for interface in joins:
