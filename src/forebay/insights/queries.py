@@ -46,6 +46,21 @@ WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffi
 ORDER BY received DESC LIMIT 20
 """
 
+VERSIONS_RUN = f"""
+SELECT schema_version AS name, groupUniqArray(toUnixTimestamp(time)) AS times,
+  name IN (SELECT schema_version FROM schemas WHERE {_GRAPH}) AS published
+FROM traffic
+WHERE {_IN_WINDOW} AND requests > 0 AND schema_version != ''
+  AND time >= (SELECT max(last) FROM shape_seen WHERE {_GRAPH}) - INTERVAL 1 DAY
+GROUP BY name ORDER BY sum(requests) DESC, name LIMIT 100
+"""
+"""Of the graph's last day with traffic: when each version had requests, to five minutes."""
+
+SCHEMAS_NAMED = f"""
+SELECT schema_version, sdl FROM schemas
+WHERE {_GRAPH} AND schema_version IN {{versions:Array(String)}} LIMIT 1 BY schema_version
+"""
+
 LEDGER = f"""
 SELECT countIf(tallies > 0) AS reports, minIf(first_time, tallies > 0) AS data_since,
   sumIf(missing, last_appended >= toDateTime({{since:Int64}}, 'UTC')) AS missing
