@@ -18,7 +18,7 @@ from ..core.shape import Coverage, OperationType
 from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
-from .place_changes import Change, Severity, default
+from .place_changes import Change, Severity, default, taken
 from .type_changes import (
     BUILT_IN,
     VALIDATES_ONE_OF,
@@ -190,17 +190,12 @@ def _of_another_kind(schemas: Schemas, name: str, evidence: Evidence, judged: Ju
     selected = {each: item for each, item in getattr(old, "fields", {}).items() if f"{name}.{each}" in evidence.fields}
     owners = [type_of(schemas.new, each) for each in {name, *possible(schemas.new, name)}]
     same = all(
-        output_fits(item.type, now.type) and _taken(item) == _taken(now)
+        output_fits(item.type, now.type) and taken(item) == taken(now)
         for each, item in selected.items()
         for now in (getattr(owner, "fields", {}).get(each) for owner in owners)
         if now
     )
     return None if same and not judged.answers.reshaped else Effect(Hit.MAYBE, f"{name} takes or answers other things")
-
-
-def _taken(field: Any) -> dict[str, tuple[str, str | None]]:
-    """The arguments of a field: their types and defaults."""
-    return {name: (str(place.type), default(place)) for name, place in field.args.items()}
 
 
 def _reshaped(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
