@@ -77,8 +77,8 @@ class Concerned:
 
     def _former_roots(self, old: GraphQLSchema) -> set[str]:
         """Types that are roots of a schema of this graph, and others of the old one."""
-        rows = self._store.query(queries.ROOTS, self._parameters | {"pattern": r"\bschema\b[^{}]*[{]([^{}]*)[}]"})
-        named = [re.findall(r"\w+\s*:\s*(\w+)", row["blocks"]) or DEFAULT_ROOTS for row in rows]
+        rows = self._store.query(queries.ROOTS, self._parameters)
+        named = [re.findall(r"\w+\s*:\s*(\w+)", row["roots"]) or DEFAULT_ROOTS for row in rows]
         now = {root_name(old, default.lower()) for default in DEFAULT_ROOTS}
         return {name for names in named for name in names if name in old.type_map} - now
 

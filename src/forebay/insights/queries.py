@@ -32,13 +32,7 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
-ROOTS = f"""
-SELECT DISTINCT
-  if(position(sdl, 'schema') > 0, arrayStringConcat(extractAll(sdl, {{pattern:String}}), ' '), '') AS blocks
-FROM schemas WHERE {_GRAPH}
-"""
-"""What stands in the braces of each `schema { … }`; empty where there is none, which is mostly found without a
-regular expression."""
+ROOTS = f"SELECT DISTINCT roots FROM schemas WHERE {_GRAPH}"
 
 SCHEMAS_RUN = f"""
 SELECT schema_version, sdl FROM schemas
