@@ -22,6 +22,7 @@ from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions
 from .schema_check import Judging
+from .seen import Seen
 from .served import Served, served
 from .status import Progress, Refusals, Status, status
 from .touches import Comparison
@@ -96,16 +97,23 @@ class Insights:
         questions = self.ask(scope, last)
         now = given or served(self._store, scope, questions.window)
         allowances = replace(allowances, marks=self.marks.active(scope))
+        known: dict[str, Seen] = {}
         checks = {
-            version: self._compared(scope, Comparison(old, new), questions, allowances, fail_on)
+            version: self._compared(scope, Comparison(old, new), questions, known, allowances, fail_on)
             for version, old in now.schemas.items()
         }
         return joined(checks, now.unknown, fail_on)
 
     def _compared(
-        self, scope: Scope, compared: Comparison, questions: Questions, allowances: Allowances, fail_on: FailOn
+        self,
+        scope: Scope,
+        compared: Comparison,
+        questions: Questions,
+        known: dict[str, Seen],
+        allowances: Allowances,
+        fail_on: FailOn,
     ) -> Check:
-        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser)
+        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser, known)
         judging = Judging(compared, questions.about, allowances)
         found, unjudged = concerned.some(compared.changes, FIRST_SHAPES)
         judging.add(found)

@@ -44,9 +44,9 @@ VERSIONS_RUN = f"""
 SELECT schema_version AS name, groupUniqArray(toUnixTimestamp(time)) AS times,
   name IN (SELECT schema_version FROM schemas WHERE {_GRAPH}) AS published
 FROM traffic
-WHERE {_IN_WINDOW} AND requests > 0 AND schema_version != ''
+WHERE {_IN_WINDOW} AND schema_version != ''
   AND time >= (SELECT max(last) FROM shape_seen WHERE {_GRAPH}) - INTERVAL 1 DAY
-GROUP BY name ORDER BY sum(requests) DESC, name LIMIT 100
+GROUP BY name ORDER BY length(times) DESC, name LIMIT 100
 """
 """Of the graph's last day with traffic: when each version had requests, to five minutes."""
 

@@ -29,8 +29,10 @@ _OURS = re.compile("[0-9a-f]{32}")
 
 
 class Served(NamedTuple):
-    """By version: the newest published one first, then others by requests.  `unknown`: those of which the store does
-    not have the schema, or that are too many."""
+    """By version: the newest published one first, then others, those seen most often first.
+
+    `unknown`: those of which the store does not have the schema, or that are too many.
+    """
 
     schemas: dict[str, GraphQLSchema]
     unknown: tuple[str, ...] = ()

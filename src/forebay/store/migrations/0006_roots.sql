@@ -3,4 +3,4 @@
 ALTER TABLE schemas ADD COLUMN IF NOT EXISTS roots String MATERIALIZED
   if(position(sdl, 'schema') > 0, arrayStringConcat(extractAll(sdl, '\\bschema\\b[^{}]*[{]([^{}]*)[}]'), ' '), '');
 
-ALTER TABLE schemas MATERIALIZE COLUMN roots;
+ALTER TABLE schemas MATERIALIZE COLUMN roots SETTINGS mutations_sync = 0;
