@@ -93,7 +93,7 @@ class World:
         )
 
     def publish(self, sdl: str = SDL, version: str = "") -> None:
-        """Requests run on version `v1`."""
+        """Requests run on version `v1`, if nothing else is said."""
         self._append(SCHEMAS, SchemaRecord(id=version or content_hash(sdl.encode()), sdl=sdl, **self._stamp()))
 
     def shape(self, document: str, variables: Mapping[str, Any] | None = None) -> Shape:
@@ -110,13 +110,14 @@ class World:
         ago: float = 600,
         seconds: float = 0.02,
         described: bool = True,
+        schema: str = "v1",
         **report: Any,
     ) -> Shape:
-        """This many requests `ago` seconds before now, and the shape that they have."""
+        """This many requests `ago` seconds before now, on this version, and the shape that they have."""
         shape = document if isinstance(document, Shape) else self.shape(document, variables)
         if described:
             self.describe(shape)
-        key = (int(self.now - ago) // 60, "v1", shape.id(), client, version, 200)
+        key = (int(self.now - ago) // 60, schema, shape.id(), client, version, 200)
         self.report({key: (requests, errors, {bucket(seconds): requests})}, **report)
         return shape
 

@@ -102,6 +102,21 @@ def test_a_client_is_shown_exactly_what_its_operation_uses(pipeline: Pipeline, s
         assert certain <= shown, case["name"]
 
 
+def test_of_versions_that_are_served_side_by_side_none_is_forgotten(pipeline: Pipeline) -> None:
+    """The newer one is what was published last, and is about to be changed no more."""
+    older, newer = "type Query { a: Int b: Int }", "type Query { a: Int }"
+    for sdl in (older, newer):
+        send(pipeline, "canary", sdl, [("{ a }" if sdl is newer else "{ a b }", None, None)])
+    while any(lag["lag_records"] for lag in pipeline.ask("status")["journal"]):
+        time.sleep(0.05)
+    url = f"{pipeline.url}/api/v1/check?org=acme&graph=canary"
+    answers = [httpx.post(url, json={"schema": newer} | more, timeout=60).json() for more in ({}, {"against": newer})]
+    assert [(each["verdict"], each["exit_code"]) for each in answers] == [("breaks", 1), ("safe", 0)]
+    [change] = answers[0]["changes"]
+    assert (change["coordinate"], change["requests"]) == ("Query.b", 1)
+    assert "which is served as well" in change["message"]
+
+
 def test_the_command_line_checks_marks_and_prints_what_continuous_integration_reads(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:

@@ -126,3 +126,36 @@ def test_what_stands_inside_an_added_or_removed_type_is_not_listed() -> None:
     assert [
         each.kind for each in found("type Query { a: Int } type X { b(c: Int): Int }", "type Query { a: Int }")
     ] == ["type_removed"]
+
+
+OBJECTS = "type Query { a: A } type A { x: Int } type B { x: Int }"
+DIRECTIVE = "directive @d(a: Int) on FIELD | OBJECT type Query { a: Int }"
+
+
+@pytest.mark.parametrize(
+    ("old", "change", "then"),
+    [
+        ("input I { f: Int! = 1 } type Query { a(i: I): Int }", ("Int! = 1", "Int!"), ("f: Int!", "f: Int")),
+        (OBJECTS, ("a: A", "a: B"), ("B { x: Int", "B { x: ID")),
+        (OBJECTS, ("type A", "interface A"), ("A { x: Int", "A { y: Int")),
+        ("schema { query: Query } " + OBJECTS, ("query: Query", "query: B"), ("B { x: Int", "B { x: ID")),
+    ],
+    ids=["a default that is needed", "a field of another type", "a type of another kind", "another root"],
+)
+def test_a_mark_lets_no_other_change_pass_that_says_the_same(
+    old: str, change: tuple[str, str], then: tuple[str, str]
+) -> None:
+    new = old.replace(*change)
+    found, later = (changes(build(old, "old schema"), build(text, "new schema")) for text in (new, new.replace(*then)))
+    [one] = [each for each in found if each.severity is not SAFE]
+    [other] = [each for each in later if each.message == one.message]
+    assert one.id() != other.id()
+
+
+def test_a_directives_change_has_another_id_where_no_operation_could_use_it() -> None:
+    one, other = (
+        changes(build(old, "old schema"), build(old.replace("(a: Int)", ""), "new schema"))[0]
+        for old in (DIRECTIVE, DIRECTIVE.replace("FIELD | ", ""))
+    )
+    assert (one.message, one.severity, other.severity) == (other.message, BREAKING, SAFE)
+    assert one.id() != other.id()

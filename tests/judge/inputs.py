@@ -12,6 +12,7 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     is_required_input_field,
+    specified_scalar_types,
 )
 
 
@@ -50,6 +51,9 @@ class Inputs:
             picked = self._picked(type_, depth)
             given = [f"{n}: {self.literal(t, depth - 1, type_.fields[n], constant)}" for n, t in picked]
             return "{" + ", ".join(given) + "}"
+        if type_.name not in specified_scalar_types and not constant and self.rng.random() < 0.5:
+            inside = specified_scalar_types[self.rng.choice(["Boolean", "Float", "ID", "Int", "String"])]
+            return f"{{k: {self._variable(inside, depth, None)}}}"
         number, letter = self.rng.randint(0, 99), self.rng.choice("pq")
         literals = {
             "Int": [str(number), "-7"],

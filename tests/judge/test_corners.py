@@ -328,3 +328,24 @@ def test_what_began_at_another_root_that_is_a_type_like_others_now_is_judged_by_
         bare, document="query ($r: [_Any!]!) { _entities(representations: $r) { ... on Root { me { a } } } }"
     )
     assert answer(old, new, entities).exit_code == 0
+
+
+def test_who_asks_a_subgraph_for_entities_may_do_it_by_a_variable_of_a_type_that_nothing_else_is_of() -> None:
+    """No entry of the shape speaks of the representations."""
+    text = """
+    directive @key(fields: String!) on OBJECT
+    type Query { g(id: ID): Int }
+    type T @key(fields: "a") { a: Int }
+    """
+    subgraph = (
+        text
+        + """
+    scalar _Any union _Entity = T type _Service { sdl: String }
+    extend type Query { _entities(representations: [_Any!]!): [_Entity]! _service: _Service! }
+    """
+    )
+    source = 'query ($x: ID) { _entities(representations: [{ __typename: "T", a: $x }]) { ... on T { a } } }'
+    shape = Extractor(build(subgraph, "old schema")).operation(source).shape({"x": "1"})
+    for old in (text, subgraph):
+        new = build(old.replace("(id: ID)", ""), "new schema")
+        assert answer(build(old, "old schema"), new, shape).exit_code == 1

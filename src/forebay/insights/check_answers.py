@@ -71,6 +71,12 @@ class Check:
     changes: tuple[CheckedChange, ...]
 
 
+def rank(change: CheckedChange) -> tuple[int, int]:
+    """The worst first."""
+    verdicts = (Verdict.USED, Verdict.UNKNOWN, Verdict.UNUSED)
+    return list(Severity).index(change.severity), verdicts.index(change.verdict)
+
+
 def exit_code(outcome: Outcome, changes: tuple[CheckedChange, ...], fail_on: FailOn) -> int:
     """0: passes; 1: breaks someone, or whatever it is to fail for; 3: can't know."""
     breaking = any(change.severity is Severity.BREAKING for change in changes)

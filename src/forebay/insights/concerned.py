@@ -32,7 +32,10 @@ PORTION = 1_000
 
 
 class Concerned:
-    """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter."""
+    """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter.
+
+    `known` is what others have fetched of the same window: comparisons with several schemas concern much the same.
+    """
 
     def __init__(
         self,
@@ -41,8 +44,10 @@ class Concerned:
         window: Window,
         compared: Comparison,
         lesser: frozenset[frozenset[Coverage]],
+        known: dict[str, Seen],
     ) -> None:
         self._store = store
+        self._known = known
         self._compared = compared
         self._parameters = queries.parameters(scope, window)
         self._coverages = {FULL_COVERAGE, *lesser}
@@ -77,12 +82,17 @@ class Concerned:
 
     def _former_roots(self, old: GraphQLSchema) -> set[str]:
         """Types that are roots of a schema of this graph, and others of the old one."""
-        rows = self._store.query(queries.ROOTS, self._parameters | {"pattern": r"\bschema\b[^{}]*[{]([^{}]*)[}]"})
-        named = [re.findall(r"\w+\s*:\s*(\w+)", row["blocks"]) or DEFAULT_ROOTS for row in rows]
+        rows = self._store.query(queries.ROOTS, self._parameters)
+        named = [re.findall(r"\w+\s*:\s*(\w+)", row["roots"]) or DEFAULT_ROOTS for row in rows]
         now = {root_name(old, default.lower()) for default in DEFAULT_ROOTS}
         return {name for names in named for name in names if name in old.type_map} - now
 
     def _seen(self, ids: list[str]) -> list[Seen]:
+        if unknown := [id_ for id_ in ids if id_ not in self._known]:
+            self._known |= {seen.id: seen for seen in self._fetched(unknown)}
+        return [self._known[id_] for id_ in ids if id_ in self._known]
+
+    def _fetched(self, ids: list[str]) -> list[Seen]:
         asked = self._parameters | {"shapes": ids}
         shapes = {row["id"]: self._shape(row) for row in self._store.query(queries.SHAPES_OF, asked)}
         clients: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)

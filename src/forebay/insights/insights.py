@@ -16,11 +16,14 @@ from .check_answers import Check, FailOn
 from .concerned import Concerned
 from .dead_letters import DeadLetters
 from .freshness import Freshness
+from .joined import joined
 from .marks import Marks
 from .mistakes import BadQuestion
 from .published import build
-from .questions import Questions, newest
+from .questions import Questions
 from .schema_check import Judging
+from .seen import Seen
+from .served import Served, served
 from .status import Progress, Refusals, Status, status
 from .touches import Comparison
 from .verify import Verification, Verifier
@@ -86,20 +89,31 @@ class Insights:
     ) -> Check:
         """What becoming `schema` (SDL) would do to the traffic of the window.
 
-        `against` is the SDL that is served now; the newest published one if it is left out.  Marks
-        come on top of the allowances.
+        `against` is the SDL that is served now.  If it is left out, these are the newest published one and all that
+        traffic runs on as well.  Marks come on top of the allowances.
         """
         new = build(schema, "new schema")
-        if against is not None:
-            old = build(against, "old schema", strict=False)
-        elif served := newest(self._store, scope):
-            old = served.schema
-        else:
-            raise BadQuestion(f"no schema of {scope.graph} has been published yet: give the old one with `against`")
+        given = Served({"": build(against, "old schema", strict=False)}) if against is not None else None
         questions = self.ask(scope, last)
+        now = given or served(self._store, scope, questions.window)
         allowances = replace(allowances, marks=self.marks.active(scope))
-        compared = Comparison(old, new)
-        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser)
+        known: dict[str, Seen] = {}
+        checks = {
+            version: self._compared(scope, Comparison(old, new), questions, known, allowances, fail_on)
+            for version, old in now.schemas.items()
+        }
+        return joined(checks, now.unknown, fail_on)
+
+    def _compared(
+        self,
+        scope: Scope,
+        compared: Comparison,
+        questions: Questions,
+        known: dict[str, Seen],
+        allowances: Allowances,
+        fail_on: FailOn,
+    ) -> Check:
+        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser, known)
         judging = Judging(compared, questions.about, allowances)
         found, unjudged = concerned.some(compared.changes, FIRST_SHAPES)
         judging.add(found)

@@ -1,7 +1,8 @@
 """Marks: a person says that one change of the schema is safe for one operation, who it was and why.
 
 A mark names the change by its content, so that it never lets another one pass: `Int` to `Int!`
-is not `Int` to `String`, whatever the coordinate.  It holds until it is revoked; both are kept.
+is not `Int` to `String`, whatever the coordinate, and `A` to `B` is another change once `B` has
+other fields.  It holds until it is revoked; both are kept.
 """
 
 from __future__ import annotations

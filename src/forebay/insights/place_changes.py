@@ -10,8 +10,10 @@ from typing import Any
 from graphql import (
     GraphQLArgument,
     GraphQLInputField,
+    GraphQLNamedType,
     GraphQLNonNull,
     Undefined,
+    get_named_type,
     is_required_argument,
     print_ast,
 )
@@ -32,17 +34,22 @@ BREAKING, DANGEROUS, SAFE = Severity
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change; `detail` names the member, interface, location or directive that it is about."""
+    """One change; `detail` names the member, interface, location or directive that it is about.
+
+    `content`: what else decides whom it breaks, where that is no change of its own.
+    """
 
     kind: str
     coordinate: str
     severity: Severity
     message: str
     detail: str = ""
+    content: str = ""
 
     def id(self) -> str:
-        """A hash of its content: the same change between other schemas has the same."""
-        return content_hash("\n".join((self.kind, self.coordinate, self.detail, self.message)).encode())[:16]
+        """A hash of all that it is: the same change between other schemas has the same."""
+        whole = (self.kind, self.coordinate, self.severity, self.detail, self.content, self.message)
+        return content_hash("\n".join(whole).encode())[:16]
 
 
 def arguments(
@@ -77,7 +84,7 @@ def place(
     """Type and default of an argument or input field.  A default taken from a non-null place makes it required."""
     if str(old.type) != str(new.type):
         severity = SAFE if input_accepts(old.type, new.type) else BREAKING
-        yield Change(f"{kind}_type_changed", coordinate, severity, retyped(coordinate, old.type, new.type))
+        yield retyped(f"{kind}_type_changed", coordinate, severity, old.type, new.type)
     before, after = default(old), default(new)
     if before != after:
         required = after is None and isinstance(new.type, GraphQLNonNull)
@@ -124,5 +131,26 @@ def default(place: GraphQLArgument | GraphQLInputField) -> str | None:
     return print_ast(node) if node and not ignored else None
 
 
-def retyped(coordinate: str, old: object, new: object) -> str:
-    return f"{coordinate} was of type {old} and is of type {new}"
+def retyped(kind: str, coordinate: str, severity: Severity, old: Any, new: Any) -> Change:
+    message = f"{coordinate} was of type {old} and is of type {new}"
+    before, after = get_named_type(old), get_named_type(new)
+    return Change(kind, coordinate, severity, message, "", content(before, after) if before.name != after.name else "")
+
+
+def content(*types: GraphQLNamedType) -> str:
+    """What operations see of the types that a change exchanges: these are not compared by themselves."""
+    return "\n".join(line for type_ in types for line in _content(type_))
+
+
+def _content(type_: Any) -> Iterator[str]:
+    yield type_.name
+    yield from sorted(getattr(type_, "values", ()))
+    yield from sorted(each.name for each in getattr(type_, "types", ()))
+    for name, item in sorted(getattr(type_, "fields", {}).items()):
+        given = default(item) if isinstance(item, GraphQLInputField) else None
+        yield f"{name}: {item.type} {given} {sorted(taken(item).items())}"
+
+
+def taken(field: Any) -> dict[str, tuple[str, str | None]]:
+    """The arguments of a field, if it has any: their types and defaults."""
+    return {name: (str(place.type), default(place)) for name, place in getattr(field, "args", {}).items()}

@@ -32,18 +32,27 @@ def graph_parameters(scope: Scope) -> dict[str, Any]:
 
 NEWEST_SCHEMA = f"SELECT schema_version, sdl FROM schemas WHERE {_GRAPH} ORDER BY received DESC LIMIT 1"
 
-ROOTS = f"""
-SELECT DISTINCT
-  if(position(sdl, 'schema') > 0, arrayStringConcat(extractAll(sdl, {{pattern:String}}), ' '), '') AS blocks
-FROM schemas WHERE {_GRAPH}
-"""
-"""What stands in the braces of each `schema { … }`; empty where there is none, which is mostly found without a
-regular expression."""
+ROOTS = f"SELECT DISTINCT roots FROM schemas WHERE {_GRAPH}"
 
 SCHEMAS_RUN = f"""
 SELECT schema_version, sdl FROM schemas
 WHERE {_GRAPH} AND schema_version IN (SELECT DISTINCT schema_version FROM traffic WHERE {_IN_WINDOW})
 ORDER BY received DESC LIMIT 20
+"""
+
+VERSIONS_RUN = f"""
+SELECT schema_version AS name, groupUniqArray(toUnixTimestamp(time)) AS times,
+  name IN (SELECT schema_version FROM schemas WHERE {_GRAPH}) AS published
+FROM traffic
+WHERE {_IN_WINDOW} AND schema_version != ''
+  AND time >= (SELECT max(last) FROM shape_seen WHERE {_GRAPH}) - INTERVAL 1 DAY
+GROUP BY name ORDER BY length(times) DESC, name LIMIT 100
+"""
+"""Of the graph's last day with traffic: when each version had requests, to five minutes."""
+
+SCHEMAS_NAMED = f"""
+SELECT schema_version, sdl FROM schemas
+WHERE {_GRAPH} AND schema_version IN {{versions:Array(String)}} LIMIT 1 BY schema_version
 """
 
 LEDGER = f"""

@@ -7,6 +7,7 @@ where the change cannot matter whatever the entries are, and an effect of NO whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,11 +18,13 @@ from ..core.shape import Coverage, OperationType
 from .conditions import possible
 from .documents import Judged
 from .evidence import PROVIDED, Evidence
-from .place_changes import Change, Severity, default
+from .place_changes import Change, Severity, default, taken
 from .type_changes import (
+    BUILT_IN,
     VALIDATES_ONE_OF,
     Hit,
     around,
+    is_opaque,
     named_refused,
     of_interfaces,
     output_fits,
@@ -119,10 +122,23 @@ def _root(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return _yes(evidence.shape.type == change.detail)
 
 
-def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
+def _type(schemas: Schemas, change: Change, evidence: Evidence) -> Effect | None:
+    if change.coordinate in BUILT_IN:
+        return _built_in(schemas, change.coordinate, evidence)
     if change.coordinate in evidence.types:
         return YES
     return _met(change.coordinate) if len(around(schemas.old, change.coordinate) & evidence.types) > 1 else NO
+
+
+def _built_in(schemas: Schemas, name: str, evidence: Evidence) -> Effect | None:
+    """Where a custom scalar is given, there can be variables of any type."""
+    if evidence.covers(Coverage.DOCUMENT):
+        return YES if re.search(rf"\$\w+: \[*{name}\b", evidence.shape.document) else None
+    if name in evidence.types:
+        return YES
+    if any(is_opaque(type_of(schemas.old, each)) for each in evidence.reach(schemas.old)):
+        return Effect(Hit.MAYBE, f"whether a variable of {name} stands inside a custom scalar is not known")
+    return NO
 
 
 def _met(member: str) -> Effect:
@@ -174,17 +190,12 @@ def _of_another_kind(schemas: Schemas, name: str, evidence: Evidence, judged: Ju
     selected = {each: item for each, item in getattr(old, "fields", {}).items() if f"{name}.{each}" in evidence.fields}
     owners = [type_of(schemas.new, each) for each in {name, *possible(schemas.new, name)}]
     same = all(
-        output_fits(item.type, now.type) and _taken(item) == _taken(now)
+        output_fits(item.type, now.type) and taken(item) == taken(now)
         for each, item in selected.items()
         for now in (getattr(owner, "fields", {}).get(each) for owner in owners)
         if now
     )
     return None if same and not judged.answers.reshaped else Effect(Hit.MAYBE, f"{name} takes or answers other things")
-
-
-def _taken(field: Any) -> dict[str, tuple[str, str | None]]:
-    """The arguments of a field: their types and defaults."""
-    return {name: (str(place.type), default(place)) for name, place in field.args.items()}
 
 
 def _reshaped(schemas: Schemas, change: Change, evidence: Evidence, judged: Judged) -> Effect | None:
@@ -313,7 +324,7 @@ def _enum_value(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     return NO
 
 
-_BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect]] = {
+_BY_ENTRIES: dict[str, Callable[[Schemas, Change, Evidence], Effect | None]] = {
     "root_type_changed": _root,
     "type_removed": _type,
     "type_kind_changed": _type,

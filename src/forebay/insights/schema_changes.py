@@ -29,9 +29,9 @@ from graphql import (
 )
 
 from ..core.coordinate import field
-from .place_changes import BREAKING, DANGEROUS, SAFE, Change, applied, arguments, place, retyped
+from .place_changes import BREAKING, DANGEROUS, SAFE, Change, applied, arguments, content, place, retyped
 from .published import kind_of
-from .type_changes import is_one_of, output_keeps
+from .type_changes import BUILT_IN, is_one_of, output_keeps
 
 EXECUTABLE = frozenset(
     (
@@ -60,7 +60,8 @@ def _roots(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
             message = (
                 f"{operation.value} operations start at {after.name if after else 'nothing'}, not at {before.name}"
             )
-            yield Change("root_type_changed", before.name, BREAKING, message, operation.value)
+            exchanged = content(before, after) if after else ""
+            yield Change("root_type_changed", before.name, BREAKING, message, operation.value, exchanged)
         if after and not before:
             message = f"{operation.value} operations are possible, and start at {after.name}"
             yield Change("root_type_added", after.name, SAFE, message, operation.value)
@@ -70,6 +71,9 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
     before, after = _own_types(old), _own_types(new)
     for name in sorted(before.keys() - after.keys()):
         yield Change("type_removed", name, BREAKING, f"{kind_of(before[name])} {name} was removed")
+    for name in sorted(BUILT_IN & old.type_map.keys() - new.type_map.keys()):  # specification, "Built-in Scalars"
+        message = f"built-in scalar {name} is no type of the schema any more, because nothing is of it"
+        yield Change("type_removed", name, BREAKING, message)
     for name in sorted(after.keys() - before.keys()):
         joins = [each.name for each in getattr(after[name], "interfaces", ()) if each.name in before]
         for interface in joins:
@@ -84,7 +88,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
 def _type(old: Any, new: Any, schema: GraphQLSchema) -> Iterator[Change]:
     if kind_of(old) != kind_of(new):
         message = f"{old.name} was of kind {kind_of(old)} and is of kind {kind_of(new)}"
-        yield Change("type_kind_changed", old.name, BREAKING, message)
+        yield Change("type_kind_changed", old.name, BREAKING, message, "", content(old, new))
         return
     if isinstance(old, GraphQLObjectType | GraphQLInterfaceType):
         yield from _interfaces(old, new)
@@ -119,7 +123,7 @@ def _fields(old: Any, new: Any) -> Iterator[Change]:
         before, after, coordinate = old.fields[name], new.fields[name], field(old.name, name)
         if str(before.type) != str(after.type):
             severity = SAFE if output_keeps(before.type, after.type) else BREAKING
-            yield Change("field_type_changed", coordinate, severity, retyped(coordinate, before.type, after.type))
+            yield retyped("field_type_changed", coordinate, severity, before.type, after.type)
         yield from arguments(f"{coordinate}(", "argument", before.args, after.args, owner=(old.name, name))
         yield from applied(coordinate, before, after)
 

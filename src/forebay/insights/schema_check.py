@@ -12,7 +12,7 @@ from datetime import datetime
 
 from .allowances import Affected, Allowances
 from .answers import About, Verdict
-from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code
+from .check_answers import Check, CheckedChange, CheckedOperation, FailOn, Outcome, exit_code, rank
 from .place_changes import Change, Severity
 from .rules import Effect
 from .schema_impact import Judge, may_keep_from_merging
@@ -87,9 +87,7 @@ class Judging:
             for change, affected in zip(changes, self._hits, strict=True)
         ]
         checked += self._operations_broken(gaps)
-        checked.sort(key=lambda each: (list(Severity).index(each.severity), each.verdict is not Verdict.USED))
-        outcome = _outcome(checked)
-        changed = tuple(checked)
+        outcome, changed = _outcome(checked), tuple(sorted(checked, key=rank))
         return Check(self._about, outcome, exit_code(outcome, changed, fail_on), self._left_out, unjudged, changed)
 
     def _operations_broken(self, gaps: list[str]) -> Iterator[CheckedChange]:

@@ -22,7 +22,7 @@ from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
 from .subgraph import served
-from .type_changes import all_reachable, around, of_interfaces
+from .type_changes import BUILT_IN, all_reachable, around, is_opaque, of_interfaces
 
 HARMLESS = frozenset(
     (
@@ -142,6 +142,10 @@ def _touch(schemas: Schemas, change: Change, coverage: frozenset[Coverage]) -> T
         own = Touch(given, frozenset({type_}))
         return own if whole else own | _holding(schemas.old, type_, given)
     types = {type_, change.detail, *around(schemas.old, type_)}
+    if type_ in BUILT_IN:  # a variable of it can be inside
+        if "_Any" in schemas.old.type_map:
+            return EVERYTHING  # shapes have no entries of who asks a subgraph for entities
+        types |= {each.name for each in schemas.old.type_map.values() if is_opaque(each)}
     return Touch(given, frozenset(types - {""})) if whole else EVERYTHING
 
 

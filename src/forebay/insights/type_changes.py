@@ -32,6 +32,7 @@ _TAKES = {
     "Boolean": frozenset({"boolean"}),
     "ID": frozenset({"int", "long", "string"}),
 }
+BUILT_IN = _TAKES.keys()
 
 
 class Hit(IntEnum):
@@ -80,20 +81,20 @@ def value_refused(old: Any, new: Any) -> Hit:
     old, new = _nullable(old), _nullable(new)
     if isinstance(old, GraphQLList):
         if not isinstance(new, GraphQLList):
-            return Hit.MAYBE if _is_opaque(new) else Hit.YES
+            return Hit.MAYBE if is_opaque(new) else Hit.YES
         nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
         # Editions of the specification differ in whether [1, 2] is a list of lists.
         deeper = isinstance(_nullable(new.of_type), GraphQLList) > isinstance(_nullable(old.of_type), GraphQLList)
         return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls or deeper else Hit.NO)
     if isinstance(new, GraphQLList):
         # One value stands for a list of one; but what a custom scalar takes can be a list, with anything in it.
-        return max(value_refused(old, new.of_type), Hit.MAYBE if _is_opaque(old) else Hit.NO)
+        return max(value_refused(old, new.of_type), Hit.MAYBE if is_opaque(old) else Hit.NO)
     return named_refused(old, new)
 
 
-def _is_opaque(type_: Any) -> bool:
+def is_opaque(type_: Any) -> bool:
     """Is it a custom scalar?"""
-    return isinstance(type_, GraphQLScalarType) and type_.name not in _TAKES
+    return isinstance(type_, GraphQLScalarType) and type_.name not in BUILT_IN
 
 
 def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:

@@ -125,8 +125,8 @@ def _made_here() -> set[str]:
 
 
 def _made_by(statement: str) -> str:
-    """The name of what a statement creates; empty if it creates nothing."""
-    made = re.match(r"CREATE (?:MATERIALIZED VIEW|VIEW|TABLE) IF NOT EXISTS (\w+)", statement)
+    """The name of what a statement creates, or adds a column to; empty if it does neither."""
+    made = re.match(r"(?:CREATE (?:MATERIALIZED VIEW|VIEW|TABLE) IF NOT EXISTS|ALTER TABLE) (\w+)", statement)
     return made[1] if made else ""
 
 
