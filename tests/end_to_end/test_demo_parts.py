@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,17 +13,12 @@ from contextlib import contextmanager
 
 import httpx
 from fake_collector import FakeCollector, fake_collector
+from faults.pipeline import free_port
 from graphql import build_schema
 
 from forebay.core.record import ShapeColumns
 from forebay.demo.clients import CLIENTS, Traffic
 from forebay.demo.service import sdl
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
