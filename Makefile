@@ -21,8 +21,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In two processes, file by file.  Brokers live too briefly for Java's second compiler to pay.
 test: check browser kafka graphene
-	$(BIN)/pytest
+	JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What breaks when it is executed must not be called safe: N random triples of schema, request and change.
 N ?= 20000

@@ -10,6 +10,14 @@ from kafka.broker import Broker
 
 from forebay.store.clickhouse import ClickHouse
 
+LONGEST = ("harness", "kills", "end_to_end", "loader", "journal")
+"""Folders with the longest files.  They come first, lest one of two workers be left alone with a long one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {folder: place for place, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from fake_collector import FakeCollector, fake_collector
 from frameworks import GRAPHENE, TESTS, table
+from kafka.local_kafka import free_ports
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WITHIN = 60.0
@@ -36,9 +36,7 @@ class Example:
     """An example's process; it answers by `url`."""
 
     def __init__(self, name: str, collector: FakeCollector) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
+        port = str(free_ports(1)[0])
         program, *arguments = command_of(name).replace("8000", port).split()
         start = [sys.executable] if program == "python" else [sys.executable, "-m", program]
         path = os.environ.get("PYTHONPATH", "")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.pipeline import free_port
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -62,9 +63,7 @@ def world(store: ClickHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def address(world: World) -> Iterator[str]:
     """The console as it runs in production: granian, on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     app = Starlette(routes=routes(world.insights, Gate(None)))
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
     loop = asyncio.new_event_loop()

@@ -19,6 +19,7 @@ cluster's configuration.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -27,7 +28,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 POM = Path(__file__).resolve().with_name("pom.xml")
@@ -261,15 +264,22 @@ def install() -> Path:
 def free_ports(count: int) -> list[int]:
     """Free ports of loopback, below those that the system lends to outgoing connections.
 
-    One of the lent ones could be taken by a client while its broker is down.
+    One of the lent ones could be taken by a client while its broker is down.  None is given twice, nor by
+    two workers of one test run: who was given it may not listen yet.
     """
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as probe:
-            port = random.randrange(15000, 32000)
-            if port not in found and probe.connect_ex(("127.0.0.1", port)):
-                found.append(port)
-    return found
+    return list(itertools.islice(filter(_free, _ports()), count))
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@cache
+def _ports() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ours = range(15_000 + worker, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return iter(random.sample(ours, len(ours)))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ def test_random_kills_under_load_lose_nothing_and_double_nothing(
         agent.finish()
     check(pipeline, agents)
     assert pipeline.stop() == 0
-    with capsys.disabled():
+    with capsys.disabled():  # standard error, since a worker's output goes nowhere
         reports, attempts = sum(a.reports for a in agents), sum(a.attempts for a in agents)
-        print(f"\n{KILLS} kills, seed {seed}: {reports} reports in {attempts} attempts, 0 lost, 0 doubled")
+        print(
+            f"\n{KILLS} kills, seed {seed}: {reports} reports in {attempts} attempts, 0 lost, 0 doubled",
+            file=sys.stderr,
+        )

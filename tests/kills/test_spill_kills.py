@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -86,8 +87,10 @@ def test_the_route_keeps_answering_while_the_journal_is_away_and_totals_are_exac
         time.sleep(0.01)
     failures = sum(agent.failures for agent in agents)
     collector.mood(mood)
+    before = sum(agent.reports for agent in agents)
     time.sleep(2)
-    during = sum(agent.reports for agent in agents)
+    while sum(agent.reports for agent in agents) <= before + 100:
+        time.sleep(0.01)
     assert collector.metric("forebay_spill_records") > 0
     assert collector.metric("forebay_spill_bytes") > 0
     assert collector.metric("forebay_spill_oldest_seconds") > 0.5
@@ -97,7 +100,6 @@ def test_the_route_keeps_answering_while_the_journal_is_away_and_totals_are_exac
     for agent in agents:
         agent.finish()
     collector.drained()
-    assert during > 100, "reports were acknowledged while the journal was away"
     assert sum(agent.failures for agent in agents) == failures, "every answer was 200"
     assert collector.metric("forebay_spilled_total") > 0
     collector.stop()
@@ -143,9 +145,9 @@ def test_random_kills_under_load_before_an_ailing_journal_lose_nothing_and_doubl
     collector.drained()
     collector.stop()
     repeats = check(store, collector, agents)
-    with capsys.disabled():
+    with capsys.disabled():  # standard error, since a worker's output goes nowhere
         reports = sum(agent.reports for agent in agents)
-        print(f"\n{KILLS} kills, seed {seed}: {reports} reports, {repeats} repeats, 0 lost, 0 doubled")
+        print(f"\n{KILLS} kills, seed {seed}: {reports} reports, {repeats} repeats, 0 lost, 0 doubled", file=sys.stderr)
 
 
 def test_a_full_spill_is_a_503_that_says_when_to_come_again_and_is_counted(store: Store, tmp_path: Path) -> None:
