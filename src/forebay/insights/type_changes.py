@@ -114,6 +114,34 @@ def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
     return Hit.MAYBE
 
 
+def shown_in_literals(old: GraphQLNamedType, new: GraphQLNamedType, nullable: bool) -> bool:
+    """Does a document that stays valid show that what it gives as `old` is good for `new`?
+
+    Not the size of a number, nor what a custom scalar takes; nor, of variables that can be `nullable`, which held null.
+    """
+    pending, seen = [(old, new)], set[tuple[str, str]]()
+    while pending:
+        old, new = pending.pop()
+        if old.name == new.name or (old.name, new.name) in seen:
+            continue
+        seen.add((old.name, new.name))
+        if _is_opaque(old) or _is_opaque(new) or (new.name in ("Int", "Float") and named_refused(old, new)):
+            return False
+        if isinstance(old, GraphQLInputObjectType) and isinstance(new, GraphQLInputObjectType):
+            places = [(place.type, new.fields[name].type) for name, place in old.fields.items() if name in new.fields]
+            if nullable and (is_one_of(new) or any(_refuses_more_nulls(*pair) for pair in places)):
+                return False
+            pending += [(get_named_type(was), get_named_type(now)) for was, now in places]
+    return True
+
+
+def _refuses_more_nulls(old: Any, new: Any) -> bool:
+    if isinstance(new, GraphQLNonNull):
+        return not isinstance(old, GraphQLNonNull) or _refuses_more_nulls(old.of_type, new.of_type)
+    old, new = _nullable(old), _nullable(new)
+    return isinstance(new, GraphQLList) and _refuses_more_nulls(getattr(old, "of_type", old), new.of_type)
+
+
 VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_directives)
 """graphql-core 3.2.6 takes the directive for one of the schema's own."""
 
