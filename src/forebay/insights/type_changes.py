@@ -19,6 +19,7 @@ from graphql import (
     is_abstract_type,
     is_leaf_type,
     is_object_type,
+    is_required_input_field,
     specified_directives,
 )
 
@@ -75,7 +76,11 @@ def input_accepts(old: Any, new: Any) -> bool:
     return str(old) == str(new)
 
 
-def value_refused(old: Any, new: Any) -> Hit:
+Pairs = frozenset[tuple[str, str]]
+"""Names of an old and a new type of which values are already being compared."""
+
+
+def value_refused(old: Any, new: Any, within: Pairs = frozenset()) -> Hit:
     """Would a value that is not null, good for the type `old`, be refused by `new`?"""
     old, new = _nullable(old), _nullable(new)
     if isinstance(old, GraphQLList):
@@ -84,11 +89,11 @@ def value_refused(old: Any, new: Any) -> Hit:
         nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
         # Editions of the specification differ in whether [1, 2] is a list of lists.
         deeper = isinstance(_nullable(new.of_type), GraphQLList) > isinstance(_nullable(old.of_type), GraphQLList)
-        return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls or deeper else Hit.NO)
+        return max(value_refused(old.of_type, new.of_type, within), Hit.MAYBE if nulls or deeper else Hit.NO)
     if isinstance(new, GraphQLList):
         # One value stands for a list of one; but what a custom scalar takes can be a list, with anything in it.
-        return max(value_refused(old, new.of_type), Hit.MAYBE if _is_opaque(old) else Hit.NO)
-    return named_refused(old, new)
+        return max(value_refused(old, new.of_type, within), Hit.MAYBE if _is_opaque(old) else Hit.NO)
+    return named_refused(old, new, within)
 
 
 def _is_opaque(type_: Any) -> bool:
@@ -96,12 +101,16 @@ def _is_opaque(type_: Any) -> bool:
     return isinstance(type_, GraphQLScalarType) and type_.name not in _TAKES
 
 
-def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
+def named_refused(old: GraphQLNamedType, new: GraphQLNamedType, within: Pairs = frozenset()) -> Hit:
     """The same for named types; what changed inside a type of the same name is a change of its own."""
-    if old.name == new.name:
+    if old.name == new.name or (old.name, new.name) in within:
         return Hit.NO
     if isinstance(old, GraphQLEnumType) and new.name in ("String", "ID"):
         return Hit.NO  # a variable's enum value is a JSON string; a literal is judged with its document
+    if isinstance(old, GraphQLEnumType) and isinstance(new, GraphQLEnumType) and old.values.keys() <= new.values.keys():
+        return Hit.NO
+    if isinstance(old, GraphQLInputObjectType) and isinstance(new, GraphQLInputObjectType):
+        return Hit.NO if _takes_all(old, new, within | {(old.name, new.name)}) else Hit.MAYBE
     if old.name in _TAKES and new.name in _TAKES:
         gives, takes = _TAKES[old.name], _TAKES[new.name]
         return Hit.NO if gives <= takes else Hit.MAYBE if gives & takes else Hit.YES
@@ -140,6 +149,20 @@ def _refuses_more_nulls(old: Any, new: Any) -> bool:
         return not isinstance(old, GraphQLNonNull) or _refuses_more_nulls(old.of_type, new.of_type)
     old, new = _nullable(old), _nullable(new)
     return isinstance(new, GraphQLList) and _refuses_more_nulls(getattr(old, "of_type", old), new.of_type)
+
+
+def _takes_all(old: GraphQLInputObjectType, new: GraphQLInputObjectType, within: Pairs) -> bool:
+    """Is every object that is good for `old` good for `new`?"""
+    required = {name for name, place in new.fields.items() if is_required_input_field(place)}
+    return (
+        is_one_of(new) <= is_one_of(old)
+        and old.fields.keys() <= new.fields.keys()
+        and required <= {name for name, place in old.fields.items() if is_required_input_field(place)}
+        and not any(
+            _refuses_more_nulls(was.type, now.type) or value_refused(was.type, now.type, within)
+            for was, now in ((place, new.fields[name]) for name, place in old.fields.items())
+        )
+    )
 
 
 VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_directives)
