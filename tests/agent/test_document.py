@@ -416,6 +416,16 @@ def test_an_invalid_document_is_stored_without_its_literals() -> None:
     assert 'nope(a: {k0: "", k1: 0})' in tight(operation.document)
 
 
+@pytest.mark.parametrize("given", ["order: SECRET", "filter: {genres: [POETRY, SECRET]}", "order: $o"])
+def test_an_enum_value_that_the_schema_does_not_have_is_no_name_of_the_schema(given: str) -> None:
+    source = f"query Q($o: Sort = SECRET) {{ books({given}) {{ id }} }}"
+    operation, believed = (EXTRACTOR.operation(source, validated=each) for each in (False, True))
+    assert operation.invalid
+    assert "SECRET" not in operation.document
+    assert "= _)" in operation.document
+    assert (believed.invalid, believed.coverage, believed.document) == (False, frozenset(), "")
+
+
 def test_fragments_are_stored_in_one_order_whatever_their_order_was() -> None:
     one, two = "fragment A on Person { name ...B }", "fragment B on Person { email }"
     query = "{ me { ...A } }"

@@ -19,6 +19,8 @@ from forebay.core.shape import FULL_COVERAGE, Coverage, OperationType, Shape
 TRUTH = json.loads((Path(__file__).parents[1] / "fixtures/truth/extraction.json").read_text())
 SCHEMAS = {name: build_schema(sdl) for name, sdl in TRUTH["schemas"].items()}
 CASES = {case["name"]: case for case in TRUTH["cases"]}
+OWN = json.loads((Path(__file__).parents[1] / "fixtures/cases/extraction.json").read_text())
+OWN_SCHEMA = build_schema("\n".join(OWN["schema"]))
 STATED = (Kind.ARGUMENT, Kind.INPUT)
 
 Item = tuple[str, str, bool | None]
@@ -80,6 +82,36 @@ def test_truth(name: str) -> None:
     marked = {entry.coordinate for entry in shape.entries if entry.state & State.NULLABLE_VARIABLE}
     assert {place for place in marked if not place.startswith("@")} == set(expected["nullable_variable_at"])
     assert shape.entries == tuple(sorted(shape.entries, key=lambda entry: (entry.kind, entry.coordinate)))
+
+
+@pytest.mark.parametrize("case", OWN["cases"], ids=[case["name"] for case in OWN["cases"]])
+def test_an_operation_uses_exactly_what_its_case_lists(case: dict[str, Any]) -> None:
+    operation = Extractor(OWN_SCHEMA).operation(case["operation"], case.get("operation_name"))
+    shape = operation.shape(case["variables"])
+    assert not shape.invalid
+    assert shape.coverage == FULL_COVERAGE
+    assert listing(shape) == set(case["uses"].split())
+
+
+def listing(shape: Shape) -> set[str]:
+    """`Type.field`, `Enum.VALUE!`, and `place=gna~` for given, null, absent, and a nullable variable without a
+    default; what was only absent is left out."""
+    letters = {State.GIVEN: "g", State.NULL: "n", State.ABSENT: "a", State.NULLABLE_VARIABLE: "~"}
+    found = set[str]()
+    for entry in shape.entries:
+        if entry.kind in (Kind.TYPE, Kind.DIRECTIVE) or entry.coordinate.startswith("@") or entry.state == State.ABSENT:
+            continue
+        mark = "!" if entry.kind is Kind.ENUM_VALUE else "=" if entry.kind in STATED else ""
+        found.add(entry.coordinate + mark + "".join(letters[state] for state in entry.state))
+    return found
+
+
+@pytest.mark.parametrize("case", OWN["invalid"])
+def test_what_no_server_would_execute_uses_nothing(case: Any) -> None:
+    source, variables, name = case if isinstance(case, list) else (case, {}, None)
+    shape = Extractor(OWN_SCHEMA).operation(source, name).shape(variables)
+    assert shape.invalid
+    assert shape.entries == ()
 
 
 def test_concrete_arguments_are_recorded_beside_those_of_the_interface() -> None:

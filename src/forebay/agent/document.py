@@ -1,8 +1,8 @@
 """The document that is stored of an operation: only what it reaches, with its literals replaced.
 
 A literal may hold anything a user typed, so each is replaced by a neutral one of the same kind:
-`0`, `0.0`, `""`.  What validation looks at is kept: enum values, booleans, nulls, lists and the
-keys of input objects.  So the stored document of a valid operation is valid, against this
+`0`, `0.0`, `""`.  What validation looks at is kept: the schema's enum values, booleans, nulls, lists and
+the keys of input objects.  So the stored document of a valid operation is valid, against this
 schema and any later one, whenever the original is.  (The reverse has two exceptions, both of
 originals that are invalid: values that are out of their scalar's range, and fields that differ
 in a literal and cannot be merged.  Whoever stores the document notes the original's validity.)
@@ -127,7 +127,7 @@ def neutral(node: ValueNode, type_: GraphQLInputType | None) -> ValueNode:
         return ListValueNode(values=_unique(neutral(value, element) for value in node.values))
     named = get_named_type(type_)
     if isinstance(node, EnumValueNode):
-        return node if is_enum_type(named) else _OPAQUE_ENUM
+        return node if is_enum_type(named) and node.value in named.values else _OPAQUE_ENUM
     if not isinstance(node, ObjectValueNode):
         return _NEUTRAL[type(node)]
     if is_input_object_type(named):

@@ -222,6 +222,8 @@ class Uses:
             for value in node.values:
                 self._literal(value, type_)
         elif isinstance(type_, GraphQLEnumType) and isinstance(node, EnumValueNode):
+            if node.value not in type_.values:
+                raise LookupError  # not as valid as its host says
             self.entries.append(Entry(Kind.ENUM_VALUE, field(type_.name, node.value)))
         elif isinstance(type_, GraphQLInputObjectType) and isinstance(node, ObjectValueNode):
             self.entries += type_entries(type_.name)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from graphql import GraphQLError, build_schema
 from rich.table import Table
 
 from ..agent.explain import explain as explained
 from ..agent.extract import Extractor
 from ..errors import Stop
+from ..insights.published import build
 from .files import text_of
 from .tables import terminal
 
@@ -25,16 +25,15 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what an operation would be recorded as: its shape, coordinates and states."""
-    try:
-        extractor = Extractor(build_schema(text_of(schema)))
-    except (GraphQLError, TypeError) as exc:
-        raise Stop(f"{schema} is no valid schema: {exc}") from exc
+    extractor = Extractor(build(text_of(schema), f"schema in {schema}", strict=False))
     answer = explained(extractor, text_of(operation), _variables(variables), name)
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
     console = terminal()
-    state = "does not parse or validate: requests count, nothing is used" if answer["invalid"] else answer["type"]
+    state = answer["type"]
+    if answer["invalid"]:
+        state = "does not parse, validate or say which operation is meant: requests count, nothing is used"
     console.print(f"[bold]{answer['name'] or '(anonymous)'}[/]  {state}  shape {answer['shape']}", highlight=False)
     table = Table("kind", "coordinate", "type", "states")
     for entry in answer["entries"]:

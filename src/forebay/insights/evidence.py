@@ -36,9 +36,11 @@ class Evidence:
 
     @cached_property
     def types(self) -> set[str]:
-        """Every type whose existence matters."""
+        """Every type whose existence matters: not that of an argument or input field that was absent."""
+        absent = State.ABSENT if self.covers(Coverage.STATES) else None
         owners = self._of(Kind.TYPE, Kind.FIELD, Kind.INPUT, Kind.ENUM_VALUE)
-        return {entry.named_type for entry in self.shape.entries} | {_owner(entry) for entry in owners}
+        named = {entry.named_type for entry in self.shape.entries if entry.state != absent}
+        return named | {_owner(entry) for entry in owners}
 
     @cached_property
     def returned(self) -> set[str]:

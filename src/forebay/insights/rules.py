@@ -25,10 +25,10 @@ from .type_changes import (
     Hit,
     around,
     is_opaque,
-    named_refused,
     of_interfaces,
     output_fits,
     root_name,
+    shown_in_literals,
     value_refused,
 )
 
@@ -256,9 +256,8 @@ def _type_when_valid(
     refused = value_refused(old.type, new.type)
     states = _refused_states(new)
     if not in_variables:
-        if not judged.in_lists:
-            refused = named_refused(get_named_type(old.type), get_named_type(new.type))
-        refused = min(refused, Hit.MAYBE)
+        shown = shown_in_literals(get_named_type(old.type), get_named_type(new.type), judged.nullable)
+        refused = Hit.NO if shown and not judged.in_lists else min(refused, Hit.MAYBE)
         if "(" not in change.coordinate:
             states &= State.NULL  # an argument can be absent, as where its interface has a default
     if not refused and not states:
@@ -294,7 +293,7 @@ def _one_field(schemas: Schemas, change: Change, evidence: Evidence) -> Effect:
     places = [f"{name}.{each}" for each in type_of(schemas.old, name).fields]
     given = [place for place in places if evidence.place(place, PROVIDED)]
     always = [place for place in given if not evidence.place(place, State.ABSENT)]
-    if len(always) > 1 or any(evidence.place(place, State.NULL) is Hit.YES for place in places):
+    if not given or len(always) > 1 or any(evidence.place(place, State.NULL) is Hit.YES for place in places):
         return YES
     if len(given) == len(always) == 1 and not evidence.place(given[0], State.NULLABLE_VARIABLE):
         return NO

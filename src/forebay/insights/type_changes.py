@@ -19,6 +19,7 @@ from graphql import (
     is_abstract_type,
     is_leaf_type,
     is_object_type,
+    is_required_input_field,
     specified_directives,
 )
 
@@ -76,7 +77,11 @@ def input_accepts(old: Any, new: Any) -> bool:
     return str(old) == str(new)
 
 
-def value_refused(old: Any, new: Any) -> Hit:
+Pairs = frozenset[tuple[str, str]]
+"""Names of an old and a new type of which values are already being compared."""
+
+
+def value_refused(old: Any, new: Any, within: Pairs = frozenset()) -> Hit:
     """Would a value that is not null, good for the type `old`, be refused by `new`?"""
     old, new = _nullable(old), _nullable(new)
     if isinstance(old, GraphQLList):
@@ -85,11 +90,11 @@ def value_refused(old: Any, new: Any) -> Hit:
         nulls = isinstance(new.of_type, GraphQLNonNull) and not isinstance(old.of_type, GraphQLNonNull)
         # Editions of the specification differ in whether [1, 2] is a list of lists.
         deeper = isinstance(_nullable(new.of_type), GraphQLList) > isinstance(_nullable(old.of_type), GraphQLList)
-        return max(value_refused(old.of_type, new.of_type), Hit.MAYBE if nulls or deeper else Hit.NO)
+        return max(value_refused(old.of_type, new.of_type, within), Hit.MAYBE if nulls or deeper else Hit.NO)
     if isinstance(new, GraphQLList):
         # One value stands for a list of one; but what a custom scalar takes can be a list, with anything in it.
-        return max(value_refused(old, new.of_type), Hit.MAYBE if is_opaque(old) else Hit.NO)
-    return named_refused(old, new)
+        return max(value_refused(old, new.of_type, within), Hit.MAYBE if is_opaque(old) else Hit.NO)
+    return named_refused(old, new, within)
 
 
 def is_opaque(type_: Any) -> bool:
@@ -97,12 +102,16 @@ def is_opaque(type_: Any) -> bool:
     return isinstance(type_, GraphQLScalarType) and type_.name not in BUILT_IN
 
 
-def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
+def named_refused(old: GraphQLNamedType, new: GraphQLNamedType, within: Pairs = frozenset()) -> Hit:
     """The same for named types; what changed inside a type of the same name is a change of its own."""
-    if old.name == new.name:
+    if old.name == new.name or (old.name, new.name) in within:
         return Hit.NO
     if isinstance(old, GraphQLEnumType) and new.name in ("String", "ID"):
         return Hit.NO  # a variable's enum value is a JSON string; a literal is judged with its document
+    if isinstance(old, GraphQLEnumType) and isinstance(new, GraphQLEnumType) and old.values.keys() <= new.values.keys():
+        return Hit.NO
+    if isinstance(old, GraphQLInputObjectType) and isinstance(new, GraphQLInputObjectType):
+        return Hit.NO if _takes_all(old, new, within | {(old.name, new.name)}) else Hit.MAYBE
     if old.name in _TAKES and new.name in _TAKES:
         gives, takes = _TAKES[old.name], _TAKES[new.name]
         return Hit.NO if gives <= takes else Hit.MAYBE if gives & takes else Hit.YES
@@ -113,6 +122,48 @@ def named_refused(old: GraphQLNamedType, new: GraphQLNamedType) -> Hit:
     if isinstance(old, GraphQLEnumType) and new.name in _TAKES:
         return Hit.YES
     return Hit.MAYBE
+
+
+def shown_in_literals(old: GraphQLNamedType, new: GraphQLNamedType, nullable: bool) -> bool:
+    """Does a document that stays valid show that what it gives as `old` is good for `new`?
+
+    Not the size of a number, nor what a custom scalar takes; nor, of variables that can be `nullable`, which held null.
+    """
+    pending, seen = [(old, new)], set[tuple[str, str]]()
+    while pending:
+        old, new = pending.pop()
+        if old.name == new.name or (old.name, new.name) in seen:
+            continue
+        seen.add((old.name, new.name))
+        if is_opaque(old) or is_opaque(new) or (new.name in ("Int", "Float") and named_refused(old, new)):
+            return False
+        if isinstance(old, GraphQLInputObjectType) and isinstance(new, GraphQLInputObjectType):
+            places = [(place.type, new.fields[name].type) for name, place in old.fields.items() if name in new.fields]
+            if nullable and (is_one_of(new) or any(_refuses_more_nulls(*pair) for pair in places)):
+                return False
+            pending += [(get_named_type(was), get_named_type(now)) for was, now in places]
+    return True
+
+
+def _refuses_more_nulls(old: Any, new: Any) -> bool:
+    if isinstance(new, GraphQLNonNull):
+        return not isinstance(old, GraphQLNonNull) or _refuses_more_nulls(old.of_type, new.of_type)
+    old, new = _nullable(old), _nullable(new)
+    return isinstance(new, GraphQLList) and _refuses_more_nulls(getattr(old, "of_type", old), new.of_type)
+
+
+def _takes_all(old: GraphQLInputObjectType, new: GraphQLInputObjectType, within: Pairs) -> bool:
+    """Is every object that is good for `old` good for `new`?"""
+    required = {name for name, place in new.fields.items() if is_required_input_field(place)}
+    return (
+        is_one_of(new) <= is_one_of(old)
+        and old.fields.keys() <= new.fields.keys()
+        and required <= {name for name, place in old.fields.items() if is_required_input_field(place)}
+        and not any(
+            _refuses_more_nulls(was.type, now.type) or value_refused(was.type, now.type, within)
+            for was, now in ((place, new.fields[name]) for name, place in old.fields.items())
+        )
+    )
 
 
 VALIDATES_ONE_OF = any(directive.name == "oneOf" for directive in specified_directives)
