@@ -35,7 +35,7 @@ numbers = itertools.count()
 @pytest.fixture
 def served(front: Front, tmp_path: Path) -> Iterator[World]:
     """A graph in a database of its own on a server, with two records that are not loaded."""
-    store = ClickHouse(front.dsn(f"troubled{next(numbers)}", send_receive_timeout=1))
+    store = ClickHouse(front.dsn(f"troubled{next(numbers)}"))
     store.migrate()
     world = World(store, tmp_path / "journal.sqlite", "acme")
     world.append_raw(b"{")
@@ -91,6 +91,8 @@ def test_each_trouble_of_the_store_has_its_word_and_what_waits_is_told_all_the_s
 ) -> None:
     monkeypatch.setattr(served.journal, "retention", lambda topic: Retention(3_600.0))
     made: AbstractContextManager[None]
+    if state == State.SLOW:
+        served.rehouse(ClickHouse(front.dsn(served.store.database, send_receive_timeout=1)))
     if isinstance(trouble, tuple):
         made = front.faulty(*trouble, times=None, inserts=False)
     elif trouble:
