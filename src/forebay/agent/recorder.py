@@ -182,8 +182,9 @@ class Recorder:
             )
             self._recent.append(request)
             waiting = len(self._recent)
-            if waiting % TOGETHER == 0 or now >= self._due:
-                self._due = now + HELD
+            if waiting == 1:  # and wakes nobody: a host that forks in C, as uWSGI, after it has loaded an app that
+                self._due = now + HELD  # recorded, would leave a running thread's lock on Python held in its children
+            elif waiting % TOGETHER == 0 or now >= self._due:
                 self._wake()
             if waiting >= MOST_RECENT:
                 self._count_recent()
