@@ -39,6 +39,9 @@ REASONS = {
     "schema defines anew (5.4.1 Argument Names)",
     ("directive_argument_added", "breaking", "safe"): "ours: the same (5.4.2.1 Required Arguments)",
     ("directive_location_removed", "breaking", "safe"): "ours: the same (5.7.2 Directives Are in Valid Locations)",
+    ("directive_argument_type_changed", "breaking", "safe"): "ours: the same (5.4.2.1 Required Arguments)",
+    ("directive_argument_default_changed", "breaking", "dangerous"): "ours: a default taken from a directive's "
+    "non-null argument makes it required (5.4.2.1 Required Arguments)",
     ("type_added", "dangerous", "safe"): "policy: an object type that joins an existing interface can come back where "
     "clients did not expect it; no document breaks (3.7 Interfaces)",
     ("input_field_added", "dangerous", "safe"): "policy: an optional input field; it calls one with a default "
