@@ -38,14 +38,12 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         size = _number.size * (1 + CLIENTS + SLOTS)
-        if not path.exists():
-            path.write_bytes(bytes(size))
-            self._file = os.open(path, os.O_RDWR)
-            self._map = mmap.mmap(self._file, size)
-            _number.pack_into(self._map, 0, time.time_ns())
-        else:
-            self._file = os.open(path, os.O_RDWR)
-            self._map = mmap.mmap(self._file, size)
+        if not path.exists():  # a reader must not find it without its beginning
+            unfinished = path.with_suffix(".new")
+            unfinished.write_bytes(_number.pack(time.time_ns()) + bytes(size - _number.size))
+            unfinished.rename(path)
+        self._file = os.open(path, os.O_RDWR)
+        self._map = mmap.mmap(self._file, size)
         self.begun = _number.unpack_from(self._map, 0)[0] / 1e9
 
     def note(self, client: int) -> None:
