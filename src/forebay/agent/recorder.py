@@ -1,10 +1,10 @@
 """Requests become tallies.
 
 On the request's path a request is noted, with its variables, and nothing is locked: a signal's handler
-may flush whatever it interrupts.  The background thread counts 128 at a time, or those of a second:
-of a known operation that is a few dictionary lookups and additions.  What is new waits to be analysed; when too much
-waits, a request counts at once under a shape that covers nothing.  Values of variables stay in this
-process's memory, no longer than that.
+may flush whatever it interrupts.  The background thread counts 128 at a time, or those of a second: of a
+known operation that is a few dictionary lookups and additions.  What is new waits to be analysed; when
+too much waits, a request counts at once under a shape that covers nothing.  Values of variables stay in
+this process's memory, no longer than that.
 
 Memory is bounded: past the bound tallies become coarser in a fixed order (client versions,
 clients, operations).  Whatever happens here, the sum of requests stays exact.

@@ -77,8 +77,7 @@ class Reporters:
         """Count one request, as Reporter.record does.  Never raises."""
         try:
             client, client_version = self._client_of(context)
-            reporter = self._reporters.get(schema) or self._reporter(schema)
-            reporter.record(
+            self._reporter(schema).record(
                 source,
                 operation_name,
                 variables,
