@@ -34,7 +34,7 @@ PORTION = 1_000
 class Concerned:
     """Asks the store for shapes with traffic in the window, by what changes touch among each kind of reporter.
 
-    `known` is what others have fetched of the same window: comparisons with several schemas concern much the same.
+    Comparisons with several schemas concern much the same: what one has fetched, the next ones do not.
     """
 
     def __init__(
@@ -42,33 +42,35 @@ class Concerned:
         store: Store,
         scope: Scope,
         window: Window,
-        compared: Comparison,
         lesser: frozenset[frozenset[Coverage]],
-        known: dict[str, Seen],
     ) -> None:
         self._store = store
-        self._known = known
-        self._compared = compared
+        self._known: dict[str, Seen] = {}
         self._parameters = queries.parameters(scope, window)
         self._coverages = {FULL_COVERAGE, *lesser}
-        rows = [(row["coordinate"], row["named_type"]) for row in store.query(queries.FIELD_TYPES, self._parameters)]
-        self._moved = sorted(row for row in rows if compared.moved.field(*row))
-        self._roots = self._former_roots(compared.schemas.old)
+        rows = store.query(queries.FIELD_TYPES, self._parameters)
+        self._field_types = [(row["coordinate"], row["named_type"]) for row in rows]
+        self._roots = self._ever_roots()
         self._entries: dict[_Raw, Entry] = {}  # shapes share them, and making one takes longer than finding it
 
-    def some(self, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
-        """At most so many of each kind of reporter, the same ones each time; and how many are concerned besides."""
+    def some(self, compared: Comparison, changes: Sequence[Change], most: int) -> tuple[list[Seen], int]:
+        """At most so many of each kind of reporter, the same ones each time; and how many are concerned besides.
+
+        `changes` are some of those of the comparison.
+        """
+        moved = sorted(row for row in self._field_types if compared.moved.field(*row))
+        roots = self._former_roots(compared.schemas.old)
         found: list[Seen] = []
         left = 0
         for coverage in self._coverages:
-            touch = self._compared.touched(coverage, changes)
+            touch = compared.touched(coverage, changes)
             if not touch:
                 continue
             asked = self._parameters | {
                 "coordinates": sorted(touch.coordinates),
-                "types": sorted(touch.types | self._roots),
-                "moved": [coordinate for coordinate, _ in self._moved],
-                "moved_types": [type_ for _, type_ in self._moved],
+                "types": sorted(touch.types | roots),
+                "moved": [coordinate for coordinate, _ in moved],
+                "moved_types": [type_ for _, type_ in moved],
                 "everything": int(touch.everything),
                 "apart": int(len(self._coverages) > 1),
                 "coverage": sorted(coverage),
@@ -82,10 +84,13 @@ class Concerned:
 
     def _former_roots(self, old: GraphQLSchema) -> set[str]:
         """Types that are roots of a schema of this graph, and others of the old one."""
-        rows = self._store.query(queries.ROOTS, self._parameters)
-        named = [re.findall(r"\w+\s*:\s*(\w+)", row["roots"]) or DEFAULT_ROOTS for row in rows]
         now = {root_name(old, default.lower()) for default in DEFAULT_ROOTS}
-        return {name for names in named for name in names if name in old.type_map} - now
+        return {name for name in self._roots if name in old.type_map} - now
+
+    def _ever_roots(self) -> set[str]:
+        """The names of all types that are roots of a schema of this graph."""
+        rows = self._store.query(queries.ROOTS, self._parameters)
+        return {name for row in rows for name in re.findall(r"\w+\s*:\s*(\w+)", row["roots"]) or DEFAULT_ROOTS}
 
     def _seen(self, ids: list[str]) -> list[Seen]:
         if unknown := [id_ for id_ in ids if id_ not in self._known]:

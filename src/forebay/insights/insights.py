@@ -11,7 +11,7 @@ from ..store.port import Store
 from . import queries
 from .about import about, lesser_coverages
 from .allowances import Allowances
-from .answers import Graph, Scope
+from .answers import About, Graph, Scope
 from .check_answers import Check, FailOn
 from .concerned import Concerned
 from .dead_letters import DeadLetters
@@ -22,7 +22,6 @@ from .mistakes import BadQuestion
 from .published import build
 from .questions import Questions
 from .schema_check import Judging
-from .seen import Seen
 from .served import Served, served
 from .status import Progress, Refusals, Status, status
 from .touches import Comparison
@@ -97,31 +96,12 @@ class Insights:
         questions = self.ask(scope, last)
         now = given or served(self._store, scope, questions.window)
         allowances = replace(allowances, marks=self.marks.active(scope))
-        known: dict[str, Seen] = {}
+        concerned = Concerned(self._store, scope, questions.window, questions.lesser)
         checks = {
-            version: self._compared(scope, Comparison(old, new), questions, known, allowances, fail_on)
+            version: _compared(Comparison(old, new), concerned, questions.about, allowances, fail_on)
             for version, old in now.schemas.items()
         }
         return joined(checks, now.unknown, fail_on)
-
-    def _compared(
-        self,
-        scope: Scope,
-        compared: Comparison,
-        questions: Questions,
-        known: dict[str, Seen],
-        allowances: Allowances,
-        fail_on: FailOn,
-    ) -> Check:
-        concerned = Concerned(self._store, scope, questions.window, compared, questions.lesser, known)
-        judging = Judging(compared, questions.about, allowances)
-        found, unjudged = concerned.some(compared.changes, FIRST_SHAPES)
-        judging.add(found)
-        unread = 0
-        if unjudged:
-            found, unread = concerned.some(judging.open(), MOST_SHAPES)
-            unjudged -= judging.add(found)
-        return judging.answer(fail_on, unread, unjudged)
 
     def verify(self, scope: Scope | None = None) -> Verification:
         """Is everything that was appended in the store, once?  With a scope, totals of that graph alone."""
@@ -130,3 +110,16 @@ class Insights:
     def status(self, scope: Scope | None = None) -> Status:
         """How the pipeline is doing; with a scope, without what concerns other graphs."""
         return status(self._store, self._freshness, self.graphs, scope, self._progress, self._refusals)
+
+
+def _compared(
+    compared: Comparison, concerned: Concerned, about: About, allowances: Allowances, fail_on: FailOn
+) -> Check:
+    judging = Judging(compared, about, allowances)
+    found, unjudged = concerned.some(compared, compared.changes, FIRST_SHAPES)
+    judging.add(found)
+    unread = 0
+    if unjudged:
+        found, unread = concerned.some(compared, judging.open(), MOST_SHAPES)
+        unjudged -= judging.add(found)
+    return judging.answer(fail_on, unread, unjudged)
