@@ -19,7 +19,7 @@ from graphql import build_schema
 
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
-from forebay.agent.recorder import Recorder
+from forebay.agent.recorder import Recorder, Request
 from forebay.core.record import SHAPES, TALLIES, TOPICS, Report, ShapeRecord, columns_of, encode
 from forebay.journal.port import Message
 from forebay.journal.sqlite import SqliteJournal
@@ -36,10 +36,10 @@ REQUESTS = 500_000
 def run() -> Iterator[Result]:
     schema = build_schema(SCHEMA)
     recorder = Recorder(lambda: Extractor(schema), Faults())
-    recorder.record(PLAIN, "Plain", None, "web", "3.2.0", 200, False, 0.0123, NOW)
+    recorder.record(Request(PLAIN, "Plain", None, "web", "3.2.0", 200, False, 0.0123, NOW))
     recorder.analyse()
     for _ in range(REQUESTS - 1):
-        recorder.record(PLAIN, "Plain", None, "web", "3.2.0", 200, False, 0.0123, NOW)
+        recorder.record(Request(PLAIN, "Plain", None, "web", "3.2.0", 200, False, 0.0123, NOW))
     taken = recorder.take(limit=1_000)
     assert not taken.lost
     stamp: dict[str, Any] = {"org": "bench", "graph": "shop", "source": "native", "received": int(NOW * 1000)}

@@ -5,12 +5,13 @@
 The same app three times in one process: under /with the integration as its page says, under /without none,
 and under /idle an extension that does nothing, which is the framework's part of it.
 
-`overhead/F_S`: a volley is two requests on each of eight connections, to one of the three.  A round is a volley to each
-in random order, then again in the reverse one, so that what drifts meets them alike; many rounds.  CPU of the process
-for a request, with against without: median of the rounds, and where it lies in 95 % of samples of them.  The agent's
-threads work for many requests at a time, so their CPU is left out of the volleys, and each request has its share of it
-added.  `…_idle`: likewise for the extension that does nothing.  `large` is a query with a variable whose answer has
-73 fields, `small` one whose answer has one.
+A server's traffic is of two kinds here, as many of each: `large` is a query with a variable whose answer has 73
+fields, `small` one whose answer has one.  A volley is one kind on each of eight connections, twice, to one of the
+three.  A round is a volley of each kind to each of the three in random order, then again in the reverse one, so that
+what drifts meets them alike; many rounds.  `overhead/F`: CPU of the process for what a round asks, with against
+without: median of the rounds, and where it lies in 95 % of samples of them.  The agent's threads work for many requests
+at a time, so their CPU is left out of the volleys, and each request has its share of it added.  `…_large` and `…_small`
+are of one kind alone, `…_idle` is the extension that does nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ from .processes import cpu
 from .result import Result, at_most
 from .router import process
 
-CONNECTIONS, EACH, SECONDS, SAMPLES = 8, 2, 40, 1000
-LIMIT = 2
+CONNECTIONS, EACH, SECONDS, SAMPLES = 8, 2, 150, 1000
+LIMIT, UNIT = 2, "% more CPU of the process"
 PATHS = ("/with", "/without", "/idle")
 LARGE = """
 query Catalogue($first: Int!) {
@@ -76,6 +77,9 @@ type Product {
 type Maker { id: ID! name: String! city: String! country: String! }
 type Review { stars: Int! text: String! created: String! }
 """
+
+Spent = dict[tuple[str, str], float]
+"""CPU seconds of a request by path and kind."""
 
 
 @strawberry.type
@@ -135,50 +139,56 @@ class Query:
 
 def run() -> Iterator[Result]:
     for framework in ("strawberry", "ariadne"):
-        for size, asked in ASKED.items():
-            with fake_collector() as collector:
-                with _server(framework, collector.url) as (pid, port):
-                    rounds, behind = _rounds(pid, port, asked)
-                assert collector.requests(), "the agent has reported nothing"
-            name = f"overhead/{framework}_{size}"
-            each = statistics.median(without for _, without, _ in rounds)
-            value, interval = _percent([(with_ + behind) / without for with_, without, _ in rounds])
-            of_it = f"{each * 1e6:,.0f} µs, {len(rounds)} rounds; {behind * 1e6:.1f} µs in the background"
-            yield at_most(LIMIT, name, value, "% more CPU of the process", f"{interval} of {of_it}")
-            value, interval = _percent([idle / without for _, without, idle in rounds])
-            yield Result(f"{name}_idle", value, "% more CPU of the process", interval)
+        with fake_collector() as collector:
+            with _server(framework, collector.url) as (pid, port):
+                rounds, behind = _rounds(pid, port)
+            assert collector.requests(), "the agent has reported nothing"
+        name = f"overhead/{framework}"
+        value, against = _more(rounds, "/with", list(ASKED), behind)
+        yield at_most(LIMIT, name, value, UNIT, f"{against}; {behind * 1e6:.1f} µs of each in the background")
+        for size in ASKED:
+            value, against = _more(rounds, "/with", [size], behind)
+            yield Result(f"{name}_{size}", value, UNIT, against)
+            value, against = _more(rounds, "/idle", [size], 0)
+            yield Result(f"{name}_{size}_idle", value, UNIT, against)
 
 
-def _percent(ratios: list[float]) -> tuple[float, str]:
-    """The median of what is more, and where it lies in 95 % of samples."""
-    chance, more = random.Random(1), [(ratio - 1) * 100 for ratio in ratios]
+def _more(rounds: list[Spent], path: str, sizes: list[str], behind: float) -> tuple[float, str]:
+    """What is more than without, in percent, and of what: the median, and where it lies in 95 % of samples."""
+    chance, more = random.Random(1), []
+    for spent in rounds:
+        watched = sum(spent[path, size] + behind for size in sizes)
+        more.append((watched / sum(spent["/without", size] for size in sizes) - 1) * 100)
     medians = sorted(statistics.median(chance.choices(more, k=len(more))) for _ in range(SAMPLES))
-    return statistics.median(more), f"{medians[SAMPLES // 40]:.1f} to {medians[-SAMPLES // 40]:.1f} (95 %)"
+    each = statistics.median(sum(spent["/without", size] for size in sizes) / len(sizes) for spent in rounds)
+    interval = f"{medians[SAMPLES // 40]:.1f} to {medians[-SAMPLES // 40]:.1f}"
+    return statistics.median(more), f"{interval} (95 %) of {each * 1e6:,.0f} µs, {len(rounds)} rounds"
 
 
-def _rounds(pid: int, port: int, asked: dict[str, Any]) -> tuple[list[list[float]], float]:
-    """CPU seconds of a request to each path, in each round; and what each with the agent takes in the background."""
+def _rounds(pid: int, port: int) -> tuple[list[Spent], float]:
+    """What each request takes in each round; and what each with the agent takes in the background."""
     chance = random.Random(1)
-    made = {path: _request(path, asked) for path in PATHS}
+    made = {(path, size): _request(path, asked) for path in PATHS for size, asked in ASKED.items()}
     for each in made.values():
         drive(port, [each], CONNECTIONS, 1.0)
     tasks = httpx.get(f"http://127.0.0.1:{port}/threads").json()
     threads = [Path(f"/proc/{pid}/task/{task}/schedstat") for task in tasks]
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
-    rounds, before, end = [], _ran(threads), time.monotonic() + SECONDS
+    rounds: list[Spent] = []
+    before, end = _ran(threads), time.monotonic() + SECONDS
     while time.monotonic() < end:
-        order = chance.sample(PATHS, len(PATHS))
-        spent = dict.fromkeys(PATHS, 0.0)
-        for path in [*order, *reversed(order)]:
+        order = chance.sample(list(made), len(made))
+        spent = dict.fromkeys(made, 0.0)
+        for asked in [*order, *reversed(order)]:
             begun = cpu(pid) - _ran(threads)
             for _ in range(EACH):
                 for connection in connections:
-                    connection.sendall(made[path])
+                    connection.sendall(made[asked])
                 for connection in connections:
                     read(connection)
-            spent[path] += (cpu(pid) - _ran(threads) - begun) / (2 * CONNECTIONS * EACH)
-        rounds.append(list(spent.values()))
-    behind = (_ran(threads) - before) / (len(rounds) * 2 * CONNECTIONS * EACH)
+            spent[asked] += (cpu(pid) - _ran(threads) - begun) / (2 * CONNECTIONS * EACH)
+        rounds.append(spent)
+    behind = (_ran(threads) - before) / (len(rounds) * len(ASKED) * 2 * CONNECTIONS * EACH)
     for connection in connections:
         connection.close()
     return rounds, behind
@@ -237,10 +247,9 @@ def _ariadne() -> Iterator[Any]:
     query.set_field("products", lambda *_, first: PRODUCTS[:first])
     schema = make_executable_schema(SCHEMA, query)
     forebay = for_ariadne.Forebay(schema)
-    with_, idle = (GraphQLHTTPHandler(extensions=[each]) for each in (forebay, Idle))
-    yield AriadneApp(schema, validation_rules=forebay.rules, http_handler=with_)
+    yield AriadneApp(schema, **forebay.hooks)
     yield AriadneApp(schema)
-    yield AriadneApp(schema, validation_rules=lambda *_: None, http_handler=idle)
+    yield AriadneApp(schema, http_handler=GraphQLHTTPHandler(extensions=[Idle]))
 
 
 if __name__ == "__main__":

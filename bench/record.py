@@ -23,7 +23,7 @@ from graphql import build_schema, parse, print_ast
 
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
-from forebay.agent.recorder import Recorder
+from forebay.agent.recorder import Recorder, Request
 
 from .result import Result, at_most
 
@@ -48,8 +48,12 @@ FILTER = {"filter": {"text": "tea", "category": "garden", "minimum": 1.5, "maxim
 def run() -> Iterator[Result]:
     schema = build_schema(SCHEMA)
     recorder = Recorder(lambda: Extractor(schema), Faults())
-    plain = partial(_calls, recorder.record, PLAIN, "Plain", None)
-    search = partial(_calls, recorder.record, SEARCH, "Search", FILTER)
+
+    def record(*request: Any) -> None:
+        recorder.record(Request(*request))
+
+    plain = partial(_calls, record, PLAIN, "Plain", None)
+    search = partial(_calls, record, SEARCH, "Search", FILTER)
     for warm in (plain, search):
         warm()
         recorder.analyse()  # in production the background thread's work

@@ -2,7 +2,6 @@
 
 from ariadne import QueryType, make_executable_schema
 from ariadne.asgi import GraphQL
-from ariadne.asgi.handlers import GraphQLHTTPHandler
 
 from forebay.agent.integrations.ariadne import Forebay
 
@@ -16,4 +15,4 @@ def book(*_: object, title: str) -> str:
 
 schema = make_executable_schema('type Query { book(title: String! = "Emma"): String! }', query)
 forebay = Forebay(schema)
-app = GraphQL(schema, validation_rules=forebay.rules, http_handler=GraphQLHTTPHandler(extensions=[forebay]))
+app = GraphQL(schema, **forebay.hooks)

@@ -11,6 +11,7 @@ import pytest
 
 from forebay.agent.exporter import Exporter
 from forebay.agent.extract import Extractor
+from forebay.agent.integrations import reporters
 from forebay.agent.integrations.reporters import Reporters
 from forebay.agent.outcomes import Outcomes, Sample, Sampling
 from forebay.agent.post import Post
@@ -20,10 +21,10 @@ from forebay.agent.worker import Worker
 
 STEPS: tuple[tuple[Any, str], ...] = (
     (Reporters, "count"),
-    (Reporters, "_client_of"),
-    (Reporters, "_reporter"),
+    (reporters, "asgi_headers"),
+    (Reporters, "_new_reporter"),
     (Reporter, "__init__"),
-    (Reporter, "record"),
+    (Reporter, "count"),
     (Recorder, "record"),
     (Recorder, "analyse"),
     (Recorder, "take"),

@@ -13,8 +13,17 @@ CONNECT = object()
 Headers = Iterable[tuple[str, str]]
 
 
-def socket(app: Any, messages: Iterable[Any], path: str = "/", headers: Headers = ()) -> list[Any]:
-    """What a WebSocket gives to these JSON messages; after each, what ends its operation is awaited."""
+def socket(
+    app: Any,
+    messages: Iterable[Any],
+    path: str = "/",
+    headers: Headers = (),
+    protocol: str = "graphql-transport-ws",
+) -> list[Any]:
+    """What a WebSocket gives to these JSON messages; after each, what ends its operation is awaited.
+
+    By the older protocol a result ends the operation of an id that begins with "query".
+    """
 
     async def driven() -> list[Any]:
         given: list[Any] = []
@@ -34,12 +43,12 @@ def socket(app: Any, messages: Iterable[Any], path: str = "/", headers: Headers 
 
         async def send(message: dict[str, Any]) -> None:
             given.append(message)
-            word = json.loads(message["text"])["type"] if message.get("text") else message["type"]
+            said = json.loads(message["text"]) if message.get("text") else message
+            word = "complete" if said["type"] == "data" and said["id"].startswith("query") else said["type"]
             if word in ("websocket.accept", "connection_ack", "complete", "error", "websocket.close"):
                 ended.set()
 
-        protocol = ["graphql-transport-ws"]
-        scope = scope_of("websocket", path, headers) | {"scheme": "ws", "subprotocols": protocol}
+        scope = scope_of("websocket", path, headers) | {"scheme": "ws", "subprotocols": [protocol]}
         await asyncio.wait_for(app(scope, receive, send), 10)
         return given
 

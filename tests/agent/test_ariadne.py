@@ -1,9 +1,12 @@
-"""The Ariadne extension: every request counts, under its client, and no answer changes."""
+"""The hooks for Ariadne: every request counts once, under its client, and no answer changes."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
@@ -13,9 +16,11 @@ import drive
 import httpx
 import pytest
 from ariadne.asgi import GraphQL
-from ariadne.asgi.handlers import GraphQLHTTPHandler, GraphQLTransportWSHandler
+from ariadne.asgi.handlers import GraphQLHTTPHandler, GraphQLTransportWSHandler, GraphQLWSHandler
+from ariadne.types import BaseProxyRootValue
 from broken import SAMPLING_STEPS, STEPS, broken, name_of, wait_for
 from fake_collector import FakeCollector, fake_collector
+from graphql import DocumentNode, GraphQLError, parse
 
 from forebay.agent.integrations.ariadne import Forebay
 
@@ -67,18 +72,14 @@ REQUESTS: list[tuple[Any, str, bool]] = [  # what is asked, the operation's name
     ({"query": "query F { hello } query G { fail }", "operationName": "G"}, "G", True),
     ({"query": "query H { hello }", "operationName": "Missing"}, "", True),
     ({"query": "query I($m: Mood) { hello(mood: $m) }", "variables": {"m": "BAD"}}, "I", False),
-    ({"query": ""}, "", True),
+    ({"query": "mutation J { hello }"}, "J", True),
+    ({"query": "subscription K { ticks }"}, "K", True),
 ]
 
 
 def make(forebay: Forebay | None, **options: Any) -> GraphQL:
-    extensions: Any = [forebay] if forebay else []
-    return GraphQL(
-        SCHEMA,
-        validation_rules=forebay.rules if forebay else None,
-        http_handler=GraphQLHTTPHandler(extensions=extensions),
-        **options,
-    )
+    http_handler = GraphQLHTTPHandler(middleware=forebay.middleware) if forebay and forebay.samples else None
+    return GraphQL(SCHEMA, http_handler=http_handler, **(forebay.hooks if forebay else {}), **options)
 
 
 def ask(app: GraphQL, *bodies: Any, **headers: str) -> list[tuple[int, bytes]]:
@@ -110,8 +111,8 @@ def forebay(collector: FakeCollector) -> Iterator[Forebay]:
 
 
 def wsgi(forebay: Forebay | None) -> ariadne.wsgi.GraphQL:
-    extensions: Any = [forebay] if forebay else []
-    return ariadne.wsgi.GraphQL(SCHEMA, validation_rules=forebay.rules if forebay else None, extensions=extensions)
+    middleware = forebay.middleware if forebay and forebay.samples else None
+    return ariadne.wsgi.GraphQL(SCHEMA, middleware=middleware, **(forebay.hooks if forebay else {}))
 
 
 @pytest.mark.parametrize(
@@ -184,58 +185,179 @@ def test_the_client_can_be_told_by_a_function_of_the_context(collector: FakeColl
     assert forebay.faults.counts == {"client": 1}
 
 
+@pytest.mark.parametrize(
+    ("handler", "protocol", "start"),
+    [
+        (GraphQLTransportWSHandler, "graphql-transport-ws", "subscribe"),
+        (GraphQLWSHandler, "graphql-ws", "start"),  # which parses a query twice
+    ],
+)
 def test_a_subscription_counts_once_and_a_query_over_the_same_socket_too(
-    forebay: Forebay, collector: FakeCollector
+    forebay: Forebay, collector: FakeCollector, handler: Any, protocol: str, start: str
 ) -> None:
-    asked = [
-        {"type": "connection_init"},
-        {"id": "1", "type": "subscribe", "payload": {"query": "subscription T { ticks }"}},
-        {"id": "2", "type": "subscribe", "payload": {"query": "query A { hello }"}},
-    ]
+    queries = ["subscription T { ticks }", "query A { hello }", "query F { fail }", "query C { nothing }"]
+    asked: list[Any] = [{"type": "connection_init"}]
+    asked += [{"id": query, "type": start, "payload": {"query": query}} for query in queries]
     bare, watched = (
-        drive.socket(make(agent, websocket_handler=GraphQLTransportWSHandler()), asked) for agent in (None, forebay)
+        drive.socket(make(agent, websocket_handler=handler()), asked, protocol=protocol) for agent in (None, forebay)
     )
     assert watched == bare
-    assert len(watched) == 7
+    gc.collect()
     assert forebay.flush()
-    assert collector.usage() == {("", "", "T", False): 1, ("", "", "A", False): 1}
+    assert collector.usage() == {
+        ("", "", "T", False): 1,
+        ("", "", "A", False): 1,
+        ("", "", "F", True): 1,
+        ("", "", "C", True): 1,
+    }
     durations = {
         shape: sum(count[2].values())
         for push in collector.pushes.values()
         for key, count in push.rows()
         for shape in [collector.shapes[key[2]].name]
     }
-    assert durations == {"T": 0, "A": 1}
+    assert durations == {"T": 0, "A": 1, "F": 1, "C": 1}
 
 
-def test_the_hosts_own_validation_rules_stay_in_force(collector: FakeCollector) -> None:
-    def refuse(context: Any, document: Any, data: Any) -> Any:
-        seen.append(data["query"])
-        return None
-
-    seen: list[str] = []
-    forebay = Forebay(SCHEMA, collector.url, "token", interval=60, validation_rules=refuse)
-    ask(make(forebay), {"query": "query A { hello }"})
-    assert forebay.close()
-    assert seen == ["query A { hello }"]
-    assert collector.usage() == {("", "", "A", False): 1}
-
-
-def test_without_the_hook_requests_count_as_not_analysed_and_a_fault_says_what_is_missing(
-    forebay: Forebay, collector: FakeCollector
-) -> None:
-    app = GraphQL(SCHEMA, http_handler=GraphQLHTTPHandler(extensions=[forebay]))
-    ask(app, {"query": "query A { hello }"}, {"query": "query B {"})
+def test_a_subscription_that_is_not_valid_counts_with_its_error(forebay: Forebay, collector: FakeCollector) -> None:
+    data = {"query": "subscription T { nothing }"}
+    watched, bare = (asyncio.run(ariadne.subscribe(SCHEMA, data, **hooks)) for hooks in (forebay.hooks, {}))
+    assert watched == bare
     assert forebay.flush()
-    [shape] = collector.shapes.values()
-    assert (shape.invalid, shape.coverage) == (False, [])
-    assert collector.requests() == 2
-    assert forebay.faults.counts == {"ariadne": 2}
+    assert collector.usage() == {("", "", "T", True): 1}
 
 
-def test_no_resolver_is_wrapped(forebay: Forebay) -> None:
-    from ariadne.extensions import ExtensionManager
+class Proxied(BaseProxyRootValue):
+    def update_result(self, result: Any) -> Any:
+        return result[0], {**result[1], "proxied": True}
 
-    manager = ExtensionManager([forebay]).as_middleware_manager()
-    assert manager is not None
-    assert manager.get_field_resolver(hello) is hello
+
+async def later_root(*_: Any) -> str:
+    return "root"
+
+
+@pytest.mark.parametrize(
+    "root_value",
+    ["root", lambda *_: "root", later_root, lambda *_: Proxied({"root": 1}), Proxied({"root": 1})],
+    ids=["value", "function", "awaited", "proxy of a function", "proxy"],
+)
+def test_the_hosts_own_root_value_stays_in_force(collector: FakeCollector, root_value: Any) -> None:
+    shown = ariadne.QueryType()
+    shown.set_field("hello", lambda root, *_, **__: repr(root))
+    schema = ariadne.make_executable_schema(SDL, shown)
+    forebay = Forebay(schema, collector.url, "token", interval=60, root_value=root_value)
+    for query in ("query A { hello }", "query B { nothing }"):
+        bare, watched = (
+            asyncio.run(ariadne.graphql(schema, {"query": query}, **hooks))
+            for hooks in ({"root_value": root_value}, forebay.hooks)
+        )
+        assert watched == bare
+    assert forebay.close()
+    assert collector.usage() == {("", "", "A", False): 1, ("", "", "B", True): 1}
+    assert forebay.faults.counts == {}
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), GraphQLError("no")], ids=repr)
+def test_a_root_value_that_fails_is_the_hosts_and_the_request_counts(
+    collector: FakeCollector, failure: Exception
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise failure
+
+    def outcome(hooks: dict[str, Any]) -> str:
+        try:
+            return str(ariadne.graphql_sync(SCHEMA, {"query": "query A { hello }"}, **hooks))
+        except RuntimeError as exc:
+            return repr(exc)
+
+    forebay = Forebay(SCHEMA, collector.url, "token", interval=60, root_value=fails)
+    assert outcome(forebay.hooks) == outcome({"root_value": fails})
+    assert forebay.close()
+    assert collector.usage() == {("", "", "A", True): 1}
+
+
+def test_the_hosts_own_parser_and_error_formatter_stay_in_force(collector: FakeCollector) -> None:
+    def parser(context: Any, data: Any) -> DocumentNode:
+        return parse({"one": "query A { fail }"}[data["query"]])
+
+    def formatter(error: GraphQLError, debug: bool) -> Any:
+        return {"message": "masked", "debug": debug}
+
+    own: dict[str, Any] = {"query_parser": parser, "error_formatter": formatter}
+    forebay = Forebay(SCHEMA, collector.url, "token", interval=60, **own)
+    for query in ("one", "two"):
+        bare, watched = (
+            ariadne.graphql_sync(SCHEMA, {"query": query}, debug=True, **hooks) for hooks in (own, forebay.hooks)
+        )
+        assert watched == bare
+    assert forebay.close()
+    assert collector.usage() == {("", "", "A", True): 1, ("", "", "", True): 1}
+    assert collector.errors() == {("A", "Query.fail"): 1}
+
+
+def test_a_document_that_the_host_has_parsed_counts_each_time(forebay: Forebay, collector: FakeCollector) -> None:
+    document = parse("query A { hello }")
+    for _ in range(3):
+        ariadne.graphql_sync(SCHEMA, {"query": "its name"}, query_document=document, **forebay.hooks)
+    assert forebay.flush()
+    assert collector.usage() == {("", "", "A", False): 3}
+
+
+def test_a_request_whose_client_goes_away_counts_with_errors(forebay: Forebay, collector: FakeCollector) -> None:
+    async def leave() -> None:
+        answer = ariadne.graphql(SCHEMA, {"query": "query L { later }"}, **forebay.hooks)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answer, 0)
+        task = asyncio.create_task(ariadne.graphql(SCHEMA, {"query": "query L { later }"}, **forebay.hooks))
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    gc.collect()
+    assert forebay.flush()
+    assert collector.usage() == {("", "", "L", True): 1}
+
+
+def test_a_request_within_a_request_is_one_of_its_own(collector: FakeCollector) -> None:
+    query = ariadne.QueryType()
+    schema = ariadne.make_executable_schema(SDL, query)
+    forebay = Forebay(schema, collector.url, "token", interval=60)
+
+    @query.field("hello")
+    def hello(*_: Any, **__: Any) -> str:
+        ariadne.graphql_sync(schema, {"query": "query Inner { fail }"}, **forebay.hooks)
+        ariadne.graphql_sync(schema, {"query": "query {"}, **forebay.hooks)
+        return "hello"
+
+    query.bind_to_schema(schema)
+    assert ariadne.graphql_sync(schema, {"query": "query Outer { hello }"}, **forebay.hooks)[0]
+    assert forebay.close()
+    assert collector.usage() == {("", "", "Outer", False): 1, ("", "", "Inner", False): 1, ("", "", "", True): 1}
+
+
+def test_what_was_answered_is_not_held_on_to(forebay: Forebay) -> None:
+    class Context(dict[str, Any]):
+        pass
+
+    for query in ("{ hello }", "{ fail }", "{ nothing }", "{"):
+        context = Context()
+        held = weakref.ref(context)
+        ariadne.graphql_sync(SCHEMA, {"query": query}, context_value=context, **forebay.hooks)
+        del context
+        gc.collect()
+        assert held() is None, query
+
+
+def test_executions_are_not_seen_without_the_middleware_and_a_fault_says_so(collector: FakeCollector) -> None:
+    forebay = Forebay(SCHEMA, collector.url, "token", interval=60, executions=1)
+    ariadne.graphql_sync(SCHEMA, {"query": "query A { hello }"}, **forebay.hooks)
+    assert forebay.close()
+    assert collector.executions() == {}
+    assert collector.usage() == {("", "", "A", False): 1}
+    assert forebay.faults.counts == {"executions": 1}
+
+
+def test_no_resolver_is_wrapped_in_a_request_that_is_not_sampled(forebay: Forebay) -> None:
+    assert forebay.middleware(None, None) == []

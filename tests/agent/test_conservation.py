@@ -20,7 +20,7 @@ from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.outcomes import Sample
 from forebay.agent.post import Answer
-from forebay.agent.recorder import Limits, Recorder
+from forebay.agent.recorder import Limits, Recorder, Request
 from forebay.agent.sealed import Sealed
 from forebay.agent.spool import Spool, _read
 from forebay.core import wire
@@ -89,7 +89,7 @@ class Life:
         seen = Sample(7)
         seen.add("User", "id", 0.1, failed=bool(errors))
         who = f"c{client}", str(client)
-        self.recorder.record(source, None, variables, *who, 200, at, 0.1, client * 60, executions=seen)
+        self.recorder.record(Request(source, None, variables, *who, 200, at, 0.1, client * 60, executions=seen))
         self.recorded += 1
         self.failed += 2 * errors
 

@@ -20,7 +20,7 @@ from forebay.agent.exporter import Bounds, Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.post import Answer
-from forebay.agent.recorder import Recorder
+from forebay.agent.recorder import Recorder, Request
 from forebay.agent.reporter import Reporter
 from forebay.core import wire
 from forebay.core.record import SchemaColumns
@@ -107,7 +107,7 @@ def test_shapes_are_named_again_on_the_next_day() -> None:
     exporter = Exporter(recorder, send, columns, Faults(), clock=lambda: now[0])
     for moment in (86_000.0, 86_100.0, 86_500.0):
         now[0] = moment
-        recorder.record(QUERY, None, None, "", "", 200, False, None, moment)
+        recorder.record(Request(QUERY, None, None, "", "", 200, False, None, moment))
         exporter.step()
     pushes = [decoded(body) for body in bodies]
     assert [len(push.shapes) for push in pushes] == [1, 0, 1]
@@ -189,7 +189,7 @@ def test_what_somebody_else_answers_in_a_collectors_place_is_no_answer(answer: i
 
     recorder = Recorder(extractor, Faults())
     exporter = Exporter(recorder, send, columns, Faults())
-    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    recorder.record(Request(QUERY, None, None, "", "", 200, False, None, 0))
     for _ in range(6):
         exporter.step()
     assert len(set(taken)) == 1
@@ -200,7 +200,7 @@ def test_a_refusal_that_is_no_collectors_is_believed_in_the_end() -> None:
     recorder = Recorder(extractor, Faults())
     refusal = Answer(404, genuine=False)
     exporter = Exporter(recorder, lambda *_: refusal, columns, Faults(), bounds=Bounds(patience=3))
-    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    recorder.record(Request(QUERY, None, None, "", "", 200, False, None, 0))
     for _ in range(2):
         exporter.step()
     assert recorder.counts().lost == {}
@@ -222,7 +222,7 @@ def test_what_is_too_large_is_cut_until_it_is_taken(genuine: bool) -> None:
     recorder = Recorder(extractor, Faults())
     exporter = Exporter(recorder, send, columns, Faults())
     for number in range(50):
-        recorder.record(QUERY, None, None, "", str(number), 200, False, None, 0)
+        recorder.record(Request(QUERY, None, None, "", str(number), 200, False, None, 0))
     while exporter.acknowledged < 50:
         exporter.step()
     assert sum(sum(push.requests) for push in taken.values()) == 50
@@ -242,7 +242,7 @@ def test_a_single_tally_is_cut_from_the_schema_that_makes_it_too_large() -> None
 
     recorder = Recorder(extractor, Faults())
     exporter = Exporter(recorder, send, columns, Faults())
-    recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+    recorder.record(Request(QUERY, None, None, "", "", 200, False, None, 0))
     for _ in range(4):
         exporter.step()
     assert [push.requests for push in taken] == [[1]]
@@ -263,7 +263,7 @@ def test_what_may_have_been_taken_is_not_cut_and_never_counts_twice() -> None:
     recorder = Recorder(extractor, Faults())
     exporter = Exporter(recorder, send, columns, Faults())
     for number in range(4):
-        recorder.record(QUERY, None, None, "", str(number), 200, False, None, 0)
+        recorder.record(Request(QUERY, None, None, "", str(number), 200, False, None, 0))
     for _ in range(4):
         exporter.step()
     assert len(set(bodies)) == 1
@@ -276,7 +276,7 @@ def test_a_collector_can_widen_the_interval_but_never_narrow_it() -> None:
     exporter = Exporter(recorder, lambda *_: answers.pop(0), columns, Faults(), interval=5)
     pauses = []
     while answers:
-        recorder.record(QUERY, None, None, "", "", 200, False, None, 0)
+        recorder.record(Request(QUERY, None, None, "", "", 200, False, None, 0))
         pauses.append(exporter.step())
     for pause, interval in zip(pauses, (60, 5, 5, 3600), strict=True):
         assert 0.8 * interval <= pause <= 1.2 * interval

@@ -14,7 +14,7 @@ from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.outcomes import KNOWN_CHARACTERS, WAITING, Sample, Sampling
 from forebay.agent.places import errors_at
-from forebay.agent.recorder import Limits, Recorder
+from forebay.agent.recorder import Limits, Recorder, Request
 from forebay.core.execution import NOWHERE, Executions
 
 SDL = "type Query { user: User } type User { id: ID name: String }"
@@ -31,7 +31,7 @@ def make(**limits: int) -> Recorder:
 
 def record(recorder: Recorder, source: str | None = NAMED, **changes: Any) -> None:
     request = {"client": "web", "client_version": "1", "status": 200, "errors": ERRORS, "seconds": 0.01, "now": NOW}
-    recorder.record(source, None, None, **{**request, **changes})
+    recorder.record(Request(source, None, None, **{**request, **changes}))
 
 
 def taken(recorder: Recorder) -> Executions:

@@ -14,7 +14,7 @@ from graphql import GraphQLError, build_schema
 
 from forebay.agent.extract import Extractor, Operation
 from forebay.agent.faults import Faults
-from forebay.agent.recorder import OVERFLOW, Limits, Recorder, Taken
+from forebay.agent.recorder import OVERFLOW, Limits, Recorder, Request, Taken
 from forebay.agent.variants import carried, not_analysed, unite
 from forebay.core.coordinate import Entry, Kind, State
 from forebay.core.record import ShapeColumns
@@ -38,7 +38,7 @@ def make(**limits: int) -> Recorder:
 
 def record(recorder: Recorder, source: str = NAMED, variables: Any = None, **changes: Any) -> None:
     request = {"client": "web", "client_version": "1", "status": 200, "errors": False, "seconds": 0.01, "now": NOW}
-    recorder.record(source, None, variables, **{**request, **changes})
+    recorder.record(Request(source, None, variables, **{**request, **changes}))
 
 
 def requests_of(taken: Taken) -> int:
@@ -70,12 +70,22 @@ def test_a_request_counts_in_the_minute_in_which_it_was_made_however_late_it_is_
 def test_a_request_whose_document_is_not_known_counts_at_once_and_covers_nothing() -> None:
     recorder = make()
     for _ in range(2):
-        recorder.record(None, "A", {"a": 1}, "web", "1", 200, False, 0.01, NOW)
+        recorder.record(Request(None, "A", {"a": 1}, "web", "1", 200, False, 0.01, NOW))
     taken = recorder.take(10)
     [(key, (requests, _, durations))] = taken.tallies.items()
     assert (key[0], key[3:], requests, sum(durations.values())) == (1_000_000, ("web", "1", 200), 2, 2)
     assert (taken.shapes[key[2]].name, taken.shapes[key[2]].coverage) == ("A", [])
     assert recorder.counts().recorded == 2
+
+
+def test_headers_name_the_client_and_what_are_none_cost_only_the_client() -> None:
+    recorder = make()
+    named: Any = [(b"graphql-client-name", b"app"), (b"graphql-client-version", b"7")]
+    for headers in (named, [], [b"nonsense"]):
+        record(recorder, client="", client_version="", headers=headers)
+    recorder.analyse()
+    assert [key[3:5] for key in recorder.take(10).tallies] == [("app", "7"), ("", "")]
+    assert recorder.counts().recorded == 3
 
 
 def test_what_does_not_parse_counts_as_an_invalid_operation_without_a_name() -> None:
@@ -143,7 +153,9 @@ def test_what_extraction_cannot_follow_is_not_analysed_though_the_host_says_that
 def test_past_the_bound_of_the_queue_requests_count_as_not_analysed() -> None:
     recorder = make(queued=2)
     for number in range(5):
-        recorder.record(f"query Q{number} {{ user {{ id }} }}", f"Q{number}", None, "web", "1", 200, False, 0.01, NOW)
+        recorder.record(
+            Request(f"query Q{number} {{ user {{ id }} }}", f"Q{number}", None, "web", "1", 200, False, 0.01, NOW)
+        )
     recorder.analyse()
     taken = recorder.take(10)
     coarse = [shape for shape in taken.shapes.values() if not shape.coverage]

@@ -24,7 +24,7 @@ from forebay.agent.exporter import Exporter
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
 from forebay.agent.post import Answer
-from forebay.agent.recorder import Recorder
+from forebay.agent.recorder import Recorder, Request
 from forebay.core.record import SchemaColumns
 
 SDL = "type Query { a: Int }"
@@ -158,7 +158,7 @@ def test_a_clock_that_steps_changes_minutes_and_nothing_else() -> None:
     for moment in moments:
         now[0] = moment
         for _ in range(3):
-            recorder.record("query A { a }", None, None, "", "", 200, False, None, moment)
+            recorder.record(Request("query A { a }", None, None, "", "", 200, False, None, moment))
         exporter.step()
     pushes = [decoded(body) for body in bodies]
     assert [push.requests for push in pushes] == [[3]] * len(moments)

@@ -10,7 +10,7 @@ from graphql import build_schema
 
 from forebay.agent.extract import Extractor
 from forebay.agent.faults import Faults
-from forebay.agent.recorder import Recorder
+from forebay.agent.recorder import Recorder, Request
 from forebay.core.record import SHAPES, TALLIES, TOPICS, Report, ShapeRecord, columns_of, encode, fields_of
 from forebay.journal.port import Message
 from forebay.journal.sqlite import SqliteJournal
@@ -27,7 +27,7 @@ def test_half_a_million_identical_requests_are_one_tally_one_shape_and_one_row(s
     recorder = Recorder(lambda: Extractor(schema), Faults())
     now = time.time() // 300 * 300  # all in one minute
     for number in range(REQUESTS):
-        recorder.record(DOCUMENT, "Viewer", None, "web", "3.2.0", 200, False, 0.012, now)
+        recorder.record(Request(DOCUMENT, "Viewer", None, "web", "3.2.0", 200, False, 0.012, now))
         if number == 0:
             recorder.analyse()
     taken = recorder.take(limit=10)

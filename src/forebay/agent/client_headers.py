@@ -12,6 +12,9 @@ from typing import Final
 Client = tuple[str, str]
 """(name, version); "" where unknown."""
 
+Headers = Iterable[tuple[bytes, bytes]]
+"""As ASGI has them, names in lower case."""
+
 NAMES: Final = (
     ("graphql-client-name", "graphql-client-version"),
     ("apollographql-client-name", "apollographql-client-version"),
@@ -28,8 +31,8 @@ def client_of(header: Callable[[str], str | None]) -> Client:
     return "", ""
 
 
-def client_in(headers: Iterable[tuple[bytes, bytes]]) -> Client:
-    """Likewise, of headers as ASGI has them, names in lower case."""
+def client_in(headers: Headers) -> Client:
+    """Likewise, of headers as ASGI has them."""
     told = dict(headers)
     for name, version in _NAMES_IN_BYTES:
         if client := told.get(name):

@@ -1,7 +1,7 @@
 """Requests become tallies.
 
 On the request's path a request is noted, with its variables, and nothing is locked: a signal's handler
-may flush whatever it interrupts.  The background thread counts 128 at a time, or those of a second: of a
+may flush whatever it interrupts.  The background thread counts 256 at a time, or those of a second: of a
 known operation that is a few dictionary lookups and additions.  What is new waits to be analysed; when
 too much waits, a request counts at once under a shape that covers nothing.  Values of variables stay in
 this process's memory, no longer than that.
@@ -26,6 +26,7 @@ from ..core.execution import Executions
 from ..core.histogram import bucket
 from ..core.record import ShapeColumns
 from ..core.tally import Count, Key, Tallies, fold
+from .client_headers import Headers, client_in
 from .extract import Extractor
 from .faults import Faults
 from .outcomes import Failed, Outcomes, Sample
@@ -35,9 +36,7 @@ from .variants import Variants, not_analysed, storable, weight_of
 OVERFLOW: Final = not_analysed("overflow")
 """The shape of requests whose operations were given up for lack of memory."""
 
-NO_PATHS: Final[Errors] = {}
-
-TOGETHER: Final = 128
+TOGETHER: Final = 256
 """Requests counted at once.  Waking the background takes 150 µs, a request then 2 to 3 (measured in a server); the more
 are counted at once, the longer their variables are held."""
 HELD: Final = 1.0
@@ -66,8 +65,13 @@ class Limits:
     executions: int = 2_000  # coordinates × operations × clients × minutes with errors or sampled executions
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """One request, as far as it counts; made in half the time that a named tuple takes."""
+class Request(msgspec.Struct, gc=False):
+    """One request, as far as it counts; made in half the time that a named tuple takes.
+
+    `source` is None where the document is not known, as of a persisted one: such a request covers
+    nothing.  `now` is in seconds since the epoch, `seconds` None where a duration means nothing;
+    `headers`, where given, name the client; `validated` and `executed` as in Reporter.record.
+    """
 
     source: str | None
     operation_name: str | None
@@ -75,16 +79,22 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     client: str
     client_version: str
     status: int
-    errors: bool
-    places: Errors
+    errors: bool | Errors | Sequence[Any] | None
     seconds: float | None
     now: float
-    validated: bool
-    executed: bool
+    validated: bool = False
+    executed: bool = False
+    executions: Sample | None = None
+    headers: Headers | None = None
 
     @property
     def minute(self) -> int:
         return int(self.now // 60)
+
+    def settle(self) -> None:
+        """Keep of errors the paths: exceptions hold frames, which must not live longer than without us."""
+        if self.errors is not True and not isinstance(self.errors, Mapping):
+            self.errors = errors_at(self.errors) or True
 
 
 class Taken(NamedTuple):
@@ -139,52 +149,18 @@ class Recorder:
         self._recorded = 0
         self._outcomes = Outcomes(extractor, faults, wake, limits.executions)
 
-    def record(
-        self,
-        source: str | None,
-        operation_name: str | None,
-        variables: Mapping[str, Any] | None,
-        client: str,
-        client_version: str,
-        status: int,
-        errors: bool | Errors | Sequence[Any] | None,
-        seconds: float | None,
-        now: float,
-        validated: bool = False,
-        executed: bool = False,
-        executions: Sample | None = None,
-    ) -> None:
-        """Count one request; never raises.
-
-        `source` is None where the document is not known, as of a persisted one: such a request covers
-        nothing.  `now` is in seconds since the epoch, `seconds` None where a duration means nothing;
-        `validated` and `executed` as in Reporter.record.
-        """
+    def record(self, request: Request) -> None:
+        """Count one request; never raises."""
         try:
-            places = NO_PATHS
-            if errors and errors is not True:  # exceptions hold frames, which must not live longer than without us
-                places = errors if isinstance(errors, Mapping) else errors_at(errors)
-            if executions is not None:
-                self._executed(int(now // 60), client, client_version, executions)
-            request = Request(
-                source,
-                operation_name,
-                variables,
-                client,
-                client_version,
-                status,
-                bool(errors),
-                places,
-                seconds,
-                now,
-                validated,
-                executed,
-            )
+            if request.errors:
+                request.settle()
+            if request.executions is not None:
+                self._executed(request, request.executions)
             self._recent.append(request)
             waiting = len(self._recent)
             if waiting == 1:  # and wakes nobody: a host that forks in C, as uWSGI, after it has loaded an app that
-                self._due = now + HELD  # recorded, would leave a running thread's lock on Python held in its children
-            elif waiting % TOGETHER == 0 or now >= self._due:
+                self._due = request.now + HELD  # recorded, would leave a running thread's lock on Python in children
+            elif waiting % TOGETHER == 0 or request.now >= self._due:
                 self._wake()
             if waiting >= MOST_RECENT:
                 self._count_recent()
@@ -205,6 +181,7 @@ class Recorder:
 
     def _count(self, request: Request) -> None:
         try:
+            self._name(request)
             shape = None
             if request.source is not None:
                 variants = self._operations.get((request.source, request.operation_name))
@@ -319,9 +296,9 @@ class Recorder:
                 durations[duration] = durations.get(duration, 0) + 1
             self._tallies[key] = (requests + 1, failed + 1 if request.errors else failed, durations)
             self._recorded += first_seen
-        if request.places:
+        if isinstance(request.errors, Mapping) and request.errors:
             asked = ("", None) if request.source is None else (request.source, request.operation_name)
-            self._fail(*asked, shape, minute, request.client, request.client_version, request.places)
+            self._fail(*asked, shape, minute, request.client, request.client_version, request.errors)
 
     def _fail(
         self,
@@ -339,9 +316,19 @@ class Recorder:
         except Exception as exc:
             self._faults.note("errors", exc)
 
-    def _executed(self, minute: int, client: str, client_version: str, sample: Sample) -> None:
+    def _name(self, request: Request) -> None:
+        """Read from its headers who asked."""
+        headers, request.headers = request.headers, None
+        if headers is not None:
+            try:
+                request.client, request.client_version = client_in(headers)
+            except Exception as exc:
+                self._faults.note("client", exc)
+
+    def _executed(self, request: Request, sample: Sample) -> None:
         try:
-            self._outcomes.executed(minute, client, client_version, sample)
+            self._name(request)
+            self._outcomes.executed(request.minute, request.client, request.client_version, sample)
         except Exception as exc:
             self._faults.note("executions", exc)
 

@@ -29,7 +29,7 @@ from .outcomes import Sample, Sampling
 from .places import Errors
 from .post import Post
 from .processes import after_in_child, at_exit, threads_run
-from .recorder import Limits, Recorder
+from .recorder import Limits, Recorder, Request
 from .spool import Spool, folder_of
 from .worker import Worker
 
@@ -123,12 +123,8 @@ class Reporter:
         `source` is None where the document is not known, as of a persisted one: the request counts, under its
         name as not analysed.
         """
-        if self._send is None or self._closed:
-            return
-        try:
-            if not self._running:
-                self._start()  # before it is counted, or who flushes at this moment would find nothing to wait for
-            self._recorder.record(
+        self.count(
+            Request(
                 source,
                 operation_name,
                 variables,
@@ -142,6 +138,16 @@ class Reporter:
                 executed,
                 executions,
             )
+        )
+
+    def count(self, request: Request) -> None:
+        """Count one request that is made already; never raises."""
+        if self._send is None or self._closed:
+            return
+        try:
+            if not self._running:
+                self._start()  # before it is counted, or who flushes at this moment would find nothing to wait for
+            self._recorder.record(request)
         except Exception as exc:
             self.faults.note("record", exc)
 

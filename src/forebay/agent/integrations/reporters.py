@@ -6,6 +6,7 @@ Nothing here raises into the host: what fails is a fault, counted and logged sel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import time
 from typing import Any, Final
 
 from graphql import GraphQLSchema
@@ -14,8 +15,9 @@ from ..client_headers import Client
 from ..faults import Faults
 from ..outcomes import Sample, Sampling
 from ..places import Errors
+from ..recorder import Request
 from ..reporter import Reporter
-from .clients import client_of
+from .clients import asgi_headers, client_of
 
 MOST_SCHEMAS: Final = 64
 """A host that makes a schema for each request would have threads for each; it has to keep its schemas."""
@@ -71,43 +73,49 @@ class Reporters:
         errors: bool | Errors | Sequence[Any] | None,
         seconds: float | None,
         status: int = 200,
+        validated: bool = False,
         executed: bool = False,
         executions: Sample | None = None,
     ) -> None:
-        """Count one request, as Reporter.record does.  Never raises."""
+        """Count one request, as Reporter.record does, of whom `context` tells.  Never raises."""
+        headers, client, client_version = None, "", ""
         try:
-            client, client_version = self._client_of(context)
-            self._reporter(schema).record(
-                source,
-                operation_name,
-                variables,
-                client=client,
-                client_version=client_version,
-                status=status,
-                errors=errors,
-                seconds=seconds,
-                executed=executed,
-                executions=executions,
+            if self._client is not client_of or (headers := asgi_headers(context)[0]) is None:
+                client, client_version = self._client(context)
+        except Exception as exc:
+            self.faults.note("client", exc)
+        try:
+            reporter = self._reporters.get(schema) or self._new_reporter(schema)
+            reporter.count(
+                Request(
+                    source,
+                    operation_name,
+                    variables,
+                    client or "",
+                    client_version or "",
+                    status,
+                    errors,
+                    seconds,
+                    time(),
+                    validated,
+                    executed,
+                    executions,
+                    headers,
+                )
             )
         except Exception as exc:
             self.faults.note("integration", exc)
 
-    def _reporter(self, schema: GraphQLSchema, sdl: Callable[[], str] | None = None) -> Reporter:
+    def _new_reporter(self, schema: GraphQLSchema) -> Reporter:
         # Of two threads that both come first, one wins; the other's reporter never starts.  No lock: it could
         # be held while the process forks.
-        reporter = self._reporters.get(schema)
-        if reporter is None:
-            if len(self._reporters) >= MOST_SCHEMAS:
-                raise RuntimeError("more schemas than are reported")
-            reporter = self._reporters.setdefault(schema, Reporter(schema, **{"sdl": sdl, **self._options}))
-        return reporter
+        if len(self._reporters) >= MOST_SCHEMAS:
+            raise RuntimeError("more schemas than are reported")
+        return self._reporters.setdefault(schema, Reporter(schema, **{"sdl": self._sdl(schema), **self._options}))
 
-    def _client_of(self, context: Any) -> Client:
-        try:
-            return self._client(context)
-        except Exception as exc:
-            self.faults.note("client", exc)
-            return "", ""
+    def _sdl(self, schema: GraphQLSchema) -> Callable[[], str] | None:
+        """What gives the schema's text, as Reporter takes it."""
+        return None
 
 
 def at_a_field(errors: Sequence[Any]) -> bool:

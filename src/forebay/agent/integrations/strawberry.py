@@ -13,11 +13,11 @@ it starts, without a duration.  Answers are never altered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final
 
-from graphql import specified_rules
+from graphql import GraphQLSchema, specified_rules
 
 from ..outcomes import Sample
 from ..reporter import Reporter
@@ -53,44 +53,14 @@ class Forebay(Reporters):
 
     execution_context = property(None, _refuse)  # strawberry sets it of what it takes for an extension
 
-    def record(
-        self,
-        context: ExecutionContext,
-        status: int,
-        errors: bool | list[Any] | None,
-        seconds: float | None,
-        sample: Sample | None = None,
-    ) -> None:
-        """Count one request, unless it has no document (a probe of the address, say); never raises.
-
-        `errors` is True where execution may have begun and did not come to its end.
-        """
-        try:
-            source = context.query or _source(context)
-            if not source:
-                return
-            reporter = self._reporters.get(context.schema._schema) or self._new_reporter(context)
-            client, client_version = self._client_of(context.context)
-            reporter.record(
-                source,
-                context.operation_name,  # strawberry runs the first operation where none is named
-                context.variables,
-                client=client,
-                client_version=client_version,
-                status=status,
-                errors=errors,
-                seconds=seconds,
-                validated=_validated(context, source),
-                executed=bool(errors) and status == 200 and _executed(errors),
-                executions=sample,
-            )
-        except Exception as exc:
-            self.faults.note("strawberry", exc)
-
-    def _new_reporter(self, context: ExecutionContext) -> Reporter:
-        reporter = self._reporter(context.schema._schema, context.schema.as_str)
-        self._streams = any(schema.subscription_type is not None for schema in list(self._reporters))
+    def _new_reporter(self, schema: GraphQLSchema) -> Reporter:
+        reporter = super()._new_reporter(schema)
+        self._streams = any(known.subscription_type is not None for known in list(self._reporters))
         return reporter
+
+    def _sdl(self, schema: GraphQLSchema) -> Callable[[], str]:
+        sdl: Callable[[], str] = schema._strawberry_schema.as_str  # type: ignore[attr-defined]
+        return sdl
 
 
 class _Recording(SchemaExtension):
@@ -109,25 +79,41 @@ class _Recording(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         if not self._recorded:
-            self._record()
+            self._record(perf_counter() - self._began)
         return {}
 
     def __del__(self) -> None:
         if not self._recorded and hasattr(self, "execution_context"):
-            self._record()
+            self._record(perf_counter() - self._began)
 
-    def _record(self) -> None:
-        seconds: float | None = perf_counter() - self._began
-        self._recorded, context, status = True, self.execution_context, 200
-        errors: bool | list[Any] | None = context.pre_execution_errors
+    def _record(self, seconds: float | None) -> None:
+        """Count the request, unless it has no document (a probe of the address, say); never raises."""
+        self._recorded, forebay, context, status = True, self._forebay, self.execution_context, 200
+        errors: bool | list[Any] | None = context.pre_execution_errors  # True: of what may have begun and did not end
         try:
             if not errors and context.result is not None:
                 errors = getattr(context.result, "initial_result", context.result).errors
             elif not errors:
                 status, errors, seconds = _unfinished(context, seconds)
         except Exception as exc:
-            self._forebay.faults.note("strawberry", exc)
-        self._forebay.record(context, status, errors, seconds, self._sample)
+            forebay.faults.note("strawberry", exc)
+        try:
+            if source := context.query or _source(context):
+                forebay.count(
+                    context.schema._schema,
+                    source,
+                    context.operation_name,  # strawberry runs the first operation where none is named
+                    context.variables,
+                    context.context,
+                    status=status,
+                    errors=errors,
+                    seconds=seconds,
+                    validated=_validated(context, source),
+                    executed=bool(errors) and status == 200 and _executed(errors),
+                    executions=self._sample,
+                )
+        except Exception as exc:
+            forebay.faults.note("strawberry", exc)
 
 
 class _Streaming(_Recording):
@@ -136,8 +122,7 @@ class _Streaming(_Recording):
     def on_execute(self) -> Iterator[None]:
         yield
         if not self._recorded and self.execution_context.operation_type is OperationType.SUBSCRIPTION:
-            self._recorded = True
-            self._forebay.record(self.execution_context, 200, False, None, self._sample)
+            self._record(None)
 
 
 class _Sampling(_Streaming):
