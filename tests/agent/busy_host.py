@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from threading import Event
 
 from graphql import build_schema
 
@@ -67,10 +67,12 @@ class Ledger:
         _number.pack_into(self._map, place * _number.size, self._at(place) + 1)
 
 
-def record_for_ever(reporter: Reporter, ledger: Ledger, rate: float) -> None:
+def record_until(ended: Event, reporter: Reporter, ledger: Ledger, rate: float) -> None:
     """As many requests a second, of eight operations; the ledger has each before the reporter does."""
     begun = time.monotonic()
     for number in itertools.count():
+        if ended.is_set():  # and not amid a request, which the ledger has already
+            return
         client = number % CLIENTS
         ledger.note(client)
         reporter.record(
@@ -86,20 +88,15 @@ def record_for_ever(reporter: Reporter, ledger: Ledger, rate: float) -> None:
             time.sleep(ahead)
 
 
-def stop(*_: Any) -> None:
-    raise SystemExit(0)
-
-
 def main(path: str, rate: str, interval: str, spool: str = "") -> None:
     reporter = Reporter(build_schema(SDL), interval=float(interval), spool=spool or None, bounds=BOUNDS)
     ledger = Ledger(Path(path))
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        record_for_ever(reporter, ledger, float(rate))
-    finally:
-        reporter.flush(20 if not spool else 1)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({**reporter.status(), "memory": memory}), flush=True)
+    ended = Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    record_until(ended, reporter, ledger, float(rate))
+    reporter.flush(20 if not spool else 1)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({**reporter.status(), "memory": memory}), flush=True)
 
 
 if __name__ == "__main__":
