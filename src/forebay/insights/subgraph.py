@@ -11,8 +11,8 @@ from graphql import GraphQLObjectType, GraphQLSchema, extend_schema, parse
 from .type_changes import written_on
 
 
-def served(schema: GraphQLSchema) -> GraphQLSchema:
-    """With the fields of federation, where types have keys and the text lacks those."""
+def with_federation(schema: GraphQLSchema) -> GraphQLSchema:
+    """The schema with the fields of federation, where types have keys and the text lacks those."""
     query, entities = schema.query_type, sorted(filter(None, map(_entity, schema.type_map.values())))
     theirs = {"_entities", "_service", "_Any", "_Entity", "_Service"}
     if query is None or not entities or theirs & (query.fields.keys() | schema.type_map.keys()):

@@ -21,7 +21,7 @@ from .moved import Moved
 from .place_changes import Change, Severity
 from .rules import Schemas
 from .schema_changes import changes
-from .subgraph import served
+from .subgraph import with_federation
 from .type_changes import BUILT_IN, all_reachable, around, is_opaque, of_interfaces
 
 HARMLESS = frozenset(
@@ -97,7 +97,7 @@ class Comparison:
     """Two schemas, every change between them, and what the changes touch."""
 
     def __init__(self, old: GraphQLSchema, new: GraphQLSchema) -> None:
-        old, new = served(old), served(new)
+        old, new = with_federation(old), with_federation(new)
         self.schemas = Schemas(old, new)
         self.changes = changes(old, new)
         self.moved = Moved(old)
