@@ -296,7 +296,7 @@ class Recorder:
                 durations[duration] = durations.get(duration, 0) + 1
             self._tallies[key] = (requests + 1, failed + 1 if request.errors else failed, durations)
             self._recorded += first_seen
-        if isinstance(request.errors, Mapping) and request.errors:
+        if request.errors and isinstance(request.errors, Mapping):  # to ask that of every request takes long
             asked = ("", None) if request.source is None else (request.source, request.operation_name)
             self._fail(*asked, shape, minute, request.client, request.client_version, request.errors)
 
