@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock, RLock
+from time import time
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -74,14 +75,14 @@ class Request(msgspec.Struct, gc=False):
     """
 
     source: str | None
-    operation_name: str | None
-    variables: Mapping[str, Any] | None
-    client: str
-    client_version: str
-    status: int
-    errors: bool | Errors | Sequence[Any] | None
-    seconds: float | None
-    now: float
+    operation_name: str | None = None
+    variables: Mapping[str, Any] | None = None
+    client: str = ""
+    client_version: str = ""
+    status: int = 200
+    errors: bool | Errors | Sequence[Any] | None = False
+    seconds: float | None = None
+    now: float = msgspec.field(default_factory=time)
     validated: bool = False
     executed: bool = False
     executions: Sample | None = None

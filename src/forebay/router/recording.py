@@ -14,7 +14,8 @@ from ..agent.client_headers import Client
 from ..agent.http_answer import Outcome
 from ..agent.http_request import NOTHING_EXECUTED, Asked
 from ..agent.persisted import Documents
-from .reports import Reports, Request
+from ..agent.recorder import Request
+from .reports import Reports
 
 
 class Recording:
@@ -40,20 +41,18 @@ class Recording:
         for one, outcome in zip(asked, outcomes, strict=True):
             source = self._source(one, outcome)
             goes_on = source is not None and source.lstrip().startswith("subscription")
-            self._reports.record(
-                Request(
-                    source,
-                    one.operation_name,
-                    one.variables,
-                    *client,
-                    status,
-                    outcome.at or outcome.errors,
-                    None if goes_on else seconds,  # how long somebody listened is no duration
-                    now,
-                    weight // len(asked) + 500,
-                    outcome.executed,
-                )
+            request = Request(
+                source,
+                one.operation_name,
+                one.variables,
+                *client,
+                status,
+                outcome.at or outcome.errors,
+                None if goes_on else seconds,  # how long somebody listened is no duration
+                now,
+                executed=outcome.executed,
             )
+            self._reports.record(request, weight // len(asked) + 500)
 
     def count_unread(
         self, reason: str, outcomes: Sequence[Outcome], client: Client, status: int, seconds: float | None

@@ -14,34 +14,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from threading import Event, Lock, Thread
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from graphql import GraphQLSchema
 
 from .. import metrics
-from ..agent.places import Errors
+from ..agent.recorder import Request
 from ..agent.reporter import Reporter
 from .schemas import Schema
 
 HELD: Final = 10_000
 """Requests that wait for the schema."""
 HELD_BYTES: Final = 8 * 2**20
-
-
-class Request(NamedTuple):
-    """One GraphQL request, as it will be recorded; `weight` is about how many bytes it takes."""
-
-    source: str | None
-    operation_name: str | None
-    variables: Mapping[str, Any] | None
-    client: str
-    client_version: str
-    status: int
-    errors: bool | Errors
-    seconds: float | None
-    now: float
-    weight: int
-    executed: bool
 
 
 class Reports:
@@ -66,12 +50,13 @@ class Reports:
     def schema(self) -> Schema | None:
         return self._schema
 
-    def record(self, request: Request) -> None:
+    def record(self, request: Request, weight: int) -> None:
+        """Count it, or hold it; `weight` is about how many bytes it takes."""
         if self._reporter is not None:
-            _count(self._reporter, request)
+            self._reporter.count(request)
             return
         self._held.append(request)
-        self._held_bytes += request.weight
+        self._held_bytes += weight
         if not self._waiting or len(self._held) > HELD or self._held_bytes > HELD_BYTES:
             self.give_up()
 
@@ -92,7 +77,8 @@ class Reports:
         """Wait for the schema no longer: what is held, and what comes until it is known, counts not analysed."""
         self._waiting = False
         metrics.ROUTER_UNANALYSED.labels("no_schema").inc(sum(request.source is not None for request in self._held))
-        self._held = deque(request._replace(source=None) for request in self._held)
+        for request in self._held:
+            request.source = None
         self._release(self._blank)
 
     def close(self, timeout: float) -> int:
@@ -129,7 +115,7 @@ class Reports:
         with self._releasing:  # what is not held any more is counted, for whoever asks
             held, self._held, self._held_bytes = self._held, deque(), 0
             for request in held:
-                _count(reporter, request)
+                reporter.count(request)
 
     def _retire(self, reporter: Reporter) -> None:
         while not self._closing.is_set():
@@ -142,18 +128,3 @@ class Reports:
 
 def _counts(told: Mapping[str, Any]) -> dict[str, int]:
     return {name: told.get(name, 0) for name in ("recorded", "acknowledged", "pending")}
-
-
-def _count(reporter: Reporter, request: Request) -> None:
-    reporter.record(
-        request.source,
-        request.operation_name,
-        request.variables,
-        client=request.client,
-        client_version=request.client_version,
-        status=request.status,
-        errors=request.errors,
-        seconds=request.seconds,
-        now=request.now,
-        executed=request.executed,
-    )

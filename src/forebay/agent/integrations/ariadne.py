@@ -20,6 +20,7 @@ from typing import Any, Final
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationType, get_operation_ast, parse
 
 from ..outcomes import Sample
+from ..recorder import Request
 from . import missing
 from .executions import Middleware, counting
 from .reporters import Reporters, at_a_field
@@ -73,8 +74,7 @@ class Forebay(Reporters):
         return [] if sample is None else [counting(sample, self.faults)]
 
     def _parse(self, context: Any, data: Any) -> DocumentNode:
-        request = _Request()
-        request.forebay, request.context, request.data, request.began = self, context, data, perf_counter()
+        request = _Request(self, context, data)
         _asking.set(request)
         try:
             document = parse(data["query"]) if self._parser is None else self._parser(context, data)
@@ -88,9 +88,8 @@ class Forebay(Reporters):
         """The host's root value, for a context, an operation's name, variables, and a document that is valid."""
         request, document = _asking.get(), asked[-1]
         if request is None or request.document is not document or request.executing:  # it was parsed by others
-            request = _Request()
-            request.forebay, request.context, request.document, request.began = self, asked[0], document, perf_counter()
-            request.data = dict(zip(("operationName", "variables"), asked[1:-1], strict=False))
+            data = dict(zip(("operationName", "variables"), asked[1:-1], strict=False))
+            request = _Request(self, asked[0], data, document)
         value = self._root_value
         if callable(value):
             try:
@@ -129,27 +128,23 @@ class _Request(BaseProxyRootValue):
     it holds nothing of the host's, since a thread's last one lives until its next.
     """
 
-    __init__ = object.__init__  # a call less; `_parse` and `_root` set what a request has
-
-    forebay: Forebay
-    context: Any
-    data: Any
-    began: float
-    document: DocumentNode | None = None
-
     executing = False
     _counted = False
     _errors: list[GraphQLError] | None = None
     _sample: Sample | None = None
     _theirs: BaseProxyRootValue | None = None
 
+    def __init__(self, forebay: Forebay, context: Any, data: Any, document: DocumentNode | None = None) -> None:
+        self._forebay, self._context, self._data, self.document = forebay, context, data, document
+        self._began = perf_counter()
+
     def executes(self, value: Any) -> _Request:
         """Stand for the host's root value from now on."""
         if isinstance(value, BaseProxyRootValue):
             self._theirs, value = value, value.root_value
         self.root_value, self.executing = value, True
-        if self.forebay.samples:
-            self._sample = self.forebay.take_sample()
+        if self._forebay.samples:
+            self._sample = self._forebay.take_sample()
         return self
 
     async def awaits(self, value: Awaitable[Any]) -> _Request:
@@ -159,10 +154,10 @@ class _Request(BaseProxyRootValue):
     def subscribes(self) -> bool:
         """Is it a subscription?"""
         try:
-            operation = get_operation_ast(self.document, self.data.get("operationName"))  # type: ignore[arg-type]
+            operation = get_operation_ast(self.document, self._data.get("operationName"))  # type: ignore[arg-type]
             return operation is not None and operation.operation is OperationType.SUBSCRIPTION
         except Exception as exc:
-            self.forebay.faults.note("ariadne", exc)
+            self._forebay.faults.note("ariadne", exc)
             return False
 
     def fails(self, error: GraphQLError) -> None:
@@ -179,20 +174,19 @@ class _Request(BaseProxyRootValue):
 
     def count(self, errors: bool | list[GraphQLError] | None) -> None:
         """Count the request; never raises.  `errors`: True where it did not come to its end, None of a subscription."""
-        forebay, context, data, document = self.forebay, self.context, self.data, self.document
-        self._counted, self.context, self.data, self.document, self._errors = True, None, None, None, None
+        forebay, context, data, document = self._forebay, self._context, self._data, self.document
+        self._counted, self._context, self._data, self.document, self._errors = True, None, None, None, None
         try:
-            forebay.count(
-                forebay.schema,
+            request = Request(
                 document.loc.source.body if document and document.loc else data.get("query"),
                 data.get("operationName"),
                 data.get("variables"),
-                context,
                 errors=errors,
-                seconds=None if errors is None else perf_counter() - self.began,
-                executed=self.executing and bool(errors) and (errors is True or at_a_field(errors or ())),
+                seconds=None if errors is None else perf_counter() - self._began,
+                executed=self.executing and (errors is True or bool(errors and at_a_field(errors))),
                 executions=self._sample,
             )
+            forebay.count(forebay.schema, context, request)
         except Exception as exc:
             forebay.faults.note("ariadne", exc)
 

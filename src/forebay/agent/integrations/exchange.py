@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from graphql import GraphQLSchema, assert_schema, build_schema
 
+from .. import recorder
 from ..http_answer import STREAMS
-from ..http_request import NOTHING_EXECUTED, kind_of
+from ..http_request import NOTHING_EXECUTED, Asked, kind_of
 from ..persisted import Documents
 from .over_http import Request, answered_with, asked_by
 from .reporters import Reporters
@@ -64,10 +65,10 @@ class Watch(Reporters):
         """Whether this is a GraphQL address."""
         return self._schema is not None and _plain(path) in self._paths
 
-    def tally(self, source: str | None, name: str | None, variables: Any, request: Any, **outcome: Any) -> None:
+    def tally(self, source: str | None, asked: Asked, asking: Any, **outcome: Any) -> None:
         """Count one request of the watched schema."""
         if self._schema is not None:
-            self.count(self._schema, source, name, variables, request, **outcome)
+            self.count(self._schema, asking, recorder.Request(source, asked.operation_name, asked.variables, **outcome))
 
     def _load(self, schema: GraphQLSchema | str) -> None:
         if isinstance(schema, str):
@@ -116,7 +117,7 @@ class Exchange:
             if source is None and refused:
                 source = NOTHING_EXECUTED
             outcome = {"errors": at or errors, "executed": executed, "seconds": seconds, "status": self._status}
-            self._watch.tally(source, one.operation_name, one.variables, self._asking, **outcome)
+            self._watch.tally(source, one, self._asking, **outcome)
 
 
 class Head:

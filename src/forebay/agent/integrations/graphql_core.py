@@ -25,6 +25,7 @@ import graphql
 from graphql import DocumentNode, GraphQLSchema, Source, print_ast
 
 from ..outcomes import Sample
+from ..recorder import Request
 from .executions import counting, with_middleware
 from .reporters import Reporters
 
@@ -122,17 +123,16 @@ class Forebay(Reporters):
             streams = hasattr(result, "__anext__")
             first = getattr(result, "initial_result", result)
             schema, document, _, context, variables, operation_name = _arguments(asked.args, asked.kwargs)
-            self.count(
-                schema,
+            request = Request(
                 self._text(document),
                 operation_name,
                 variables,
-                context,
                 errors=result is None or getattr(first, "errors", None),
                 seconds=None if streams else perf_counter() - asked.began,
                 executions=asked.sample,
                 executed=not asked.validates or streams or getattr(first, "data", None) is not None,
             )
+            self.count(schema, context, request)
         except Exception as exc:
             self.faults.note("graphql_core", exc)
 

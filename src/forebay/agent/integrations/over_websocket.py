@@ -61,7 +61,7 @@ class Conversation:
     def _count(self, asked: Asked, errors: bool | Errors, executed: bool = False) -> None:
         source = self._watch.documents.source(asked)
         outcome = {"errors": errors, "executed": executed, "seconds": None}
-        self._watch.tally(source, asked.operation_name, asked.variables, self._asking, **outcome)
+        self._watch.tally(source, asked, self._asking, **outcome)
 
 
 def _word(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,8 +5,7 @@ Nothing here raises into the host: what fails is a fault, counted and logged sel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from time import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from graphql import GraphQLSchema
@@ -14,7 +13,6 @@ from graphql import GraphQLSchema
 from ..client_headers import Client
 from ..faults import Faults
 from ..outcomes import Sample, Sampling
-from ..places import Errors
 from ..recorder import Request
 from ..reporter import Reporter
 from .clients import asgi_headers, client_of
@@ -62,47 +60,19 @@ class Reporters:
             self.faults.note("executions", exc)
             return None
 
-    def count(
-        self,
-        schema: GraphQLSchema,
-        source: str | None,
-        operation_name: str | None,
-        variables: Mapping[str, Any] | None,
-        context: Any,
-        *,
-        errors: bool | Errors | Sequence[Any] | None,
-        seconds: float | None,
-        status: int = 200,
-        validated: bool = False,
-        executed: bool = False,
-        executions: Sample | None = None,
-    ) -> None:
-        """Count one request, as Reporter.record does, of whom `context` tells.  Never raises."""
-        headers, client, client_version = None, "", ""
+    def count(self, schema: GraphQLSchema, context: Any, request: Request) -> None:
+        """Count one request, by the client of whom `context` tells.  Never raises."""
         try:
-            if self._client is not client_of or (headers := asgi_headers(context)[0]) is None:
+            if self._client is client_of:
+                request.headers = asgi_headers(context)[0]
+            if request.headers is None:
                 client, client_version = self._client(context)
+                request.client, request.client_version = client or "", client_version or ""
         except Exception as exc:
             self.faults.note("client", exc)
         try:
             reporter = self._reporters.get(schema) or self._new_reporter(schema)
-            reporter.count(
-                Request(
-                    source,
-                    operation_name,
-                    variables,
-                    client or "",
-                    client_version or "",
-                    status,
-                    errors,
-                    seconds,
-                    time(),
-                    validated,
-                    executed,
-                    executions,
-                    headers,
-                )
-            )
+            reporter.count(request)
         except Exception as exc:
             self.faults.note("integration", exc)
 

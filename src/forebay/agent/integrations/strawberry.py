@@ -20,6 +20,7 @@ from typing import Any, Final
 from graphql import GraphQLSchema, specified_rules
 
 from ..outcomes import Sample
+from ..recorder import Request
 from ..reporter import Reporter
 from . import missing
 from .executions import counting
@@ -99,12 +100,10 @@ class _Recording(SchemaExtension):
             forebay.faults.note("strawberry", exc)
         try:
             if source := context.query or _source(context):
-                forebay.count(
-                    context.schema._schema,
+                request = Request(
                     source,
                     context.operation_name,  # strawberry runs the first operation where none is named
                     context.variables,
-                    context.context,
                     status=status,
                     errors=errors,
                     seconds=seconds,
@@ -112,6 +111,7 @@ class _Recording(SchemaExtension):
                     executed=bool(errors) and status == 200 and _executed(errors),
                     executions=self._sample,
                 )
+                forebay.count(context.schema._schema, context.context, request)
         except Exception as exc:
             forebay.faults.note("strawberry", exc)
 
